@@ -1,0 +1,1 @@
+//! PostgreSQL pool, migrations, transaction helpers and error classes.

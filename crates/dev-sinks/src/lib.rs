@@ -1,0 +1,1 @@
+//! Local mail and OTLP sinks for the development stack and the tests.

@@ -1,0 +1,1 @@
+//! Transactional outbox, relay, topology and consumer runtime over RabbitMQ and PostgreSQL.

@@ -1,0 +1,1 @@
+//! A database and a vhost per test, sinks, clients, fixtures.

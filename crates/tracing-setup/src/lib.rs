@@ -1,0 +1,1 @@
+//! OTLP export, W3C trace context over HTTP and AMQP, JSON logs.

@@ -1,0 +1,3 @@
+//! The migration control plane.
+
+fn main() {}

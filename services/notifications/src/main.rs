@@ -1,0 +1,3 @@
+//! The notifications service.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The reporting service.
+
+fn main() {}
