@@ -1,0 +1,201 @@
+//! A process that is never mistaken for another: pid, start time and boot.
+
+use std::fs;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// Names one run of one process. A pid alone is reused by the kernel; together with its start time and the boot
+/// it is unique.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot (field 22 of /proc/pid/stat).
+    pub start_time: u64,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+}
+
+/// The fields of /proc/pid/stat that matter here.
+struct Stat {
+    state: char,
+    parent: u32,
+    start_time: u64,
+}
+
+impl Identity {
+    /// The identity of a running process; `None` where there is none (a zombie does not run).
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = stat(pid)?;
+        (stat.state != 'Z' && stat.state != 'X').then(|| Self {
+            pid,
+            start_time: stat.start_time,
+            boot_id: boot_id(),
+        })
+    }
+
+    /// Whether this very process, not a later one with the same pid, still runs.
+    pub fn is_alive(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Sends a signal if this very process still runs; says whether it was sent.
+    pub fn signal(&self, signal: Signal) -> bool {
+        self.is_alive() && send(self.pid, signal)
+    }
+
+    /// Every running descendant, children before grandchildren.
+    pub fn descendants(&self) -> Vec<Self> {
+        let parents: Vec<(u32, u32)> = pids()
+            .filter_map(|pid| stat(pid).map(|stat| (pid, stat.parent)))
+            .collect();
+        let mut found = vec![self.pid];
+        let mut next = 0;
+        while next < found.len() {
+            let parent = found[next];
+            found.extend(
+                parents
+                    .iter()
+                    .filter(|(_, its_parent)| *its_parent == parent)
+                    .map(|(pid, _)| *pid),
+            );
+            next += 1;
+        }
+        found.into_iter().skip(1).filter_map(Self::of).collect()
+    }
+
+    /// Resident memory of the process and its descendants, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        std::iter::once(self.clone())
+            .chain(self.descendants())
+            .map(|process| resident_kib(process.pid))
+            .sum()
+    }
+
+    /// Seconds since the process started.
+    pub fn uptime_seconds(&self) -> Option<u64> {
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let seconds: u64 = uptime.split(['.', ' ']).next()?.parse().ok()?;
+        Some(seconds.saturating_sub(self.start_time / TICKS_PER_SECOND))
+    }
+}
+
+/// USER_HZ, which Linux keeps at 100 towards user space on every architecture Rust's std supports.
+const TICKS_PER_SECOND: u64 = 100;
+
+fn send(pid: u32, signal: Signal) -> bool {
+    let Ok(raw) = i32::try_from(pid) else { return false };
+    match kill(Pid::from_raw(raw), signal) {
+        Ok(()) => true,
+        Err(Errno::ESRCH) => false,
+        Err(error) => {
+            tracing::warn!(pid, %signal, %error, "signal not delivered");
+            false
+        }
+    }
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The command in parentheses may hold spaces and parentheses itself, so fields count from the last one.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_whitespace().collect();
+    Some(Stat {
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmRSS:")?
+                .trim()
+                .split(' ')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .unwrap_or_default()
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_with_parentheses_is_parsed() {
+        let text = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 100 200";
+        let stat = parse_stat(text).unwrap();
+        assert_eq!((stat.state, stat.parent, stat.start_time), ('S', 7, 987_654));
+    }
+
+    #[test]
+    fn a_reused_pid_is_not_signalled() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let real = Identity::of(child.id()).unwrap();
+        // What a record says of a process that died and whose pid was given to this one.
+        let stale = Identity {
+            start_time: real.start_time.wrapping_sub(1),
+            ..real.clone()
+        };
+        assert!(!stale.is_alive());
+        assert!(!stale.signal(Signal::SIGKILL));
+        assert!(real.is_alive(), "the stranger was left alone");
+        let other_boot = Identity {
+            boot_id: "another boot".to_owned(),
+            ..real.clone()
+        };
+        assert!(!other_boot.is_alive());
+        assert!(real.signal(Signal::SIGKILL));
+        child.wait().unwrap();
+        assert!(!real.is_alive());
+    }
+
+    #[test]
+    fn descendants_of_descendants_are_found() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sh -c 'sleep 60 & echo ready; wait' & wait"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(
+            &mut std::io::BufReader::new(child.stdout.take().unwrap()),
+            &mut line,
+        )
+        .unwrap();
+        let root = Identity::of(child.id()).unwrap();
+        let below = root.descendants();
+        assert_eq!(below.len(), 2, "{below:?}");
+        assert!(root.memory_kib() > 0);
+        for process in below.iter().chain([&root]) {
+            process.signal(Signal::SIGKILL);
+        }
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,95 @@
+//! Waiting until a process answers.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+
+use super::Identity;
+use crate::error::StackError;
+use crate::log_excerpt;
+
+/// How to ask a process whether it is ready.
+#[derive(Debug, Clone)]
+pub enum Probe {
+    /// The port accepts a connection.
+    Tcp(u16),
+    /// The URL answers 2xx.
+    Http(String),
+    /// The file exists (written by the process when it is ready).
+    File(std::path::PathBuf),
+    /// Nothing to ask: running is being ready.
+    Alive,
+}
+
+/// The pace of probing: fast enough not to be felt, slow enough not to steal the starting process its CPU.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Waits until the probe succeeds. `log_mark` is where the log of this start begins.
+pub async fn wait_ready(
+    name: &str,
+    process: &Identity,
+    probe: &Probe,
+    timeout: Duration,
+    log: &Path,
+    log_mark: u64,
+) -> Result<(), StackError> {
+    let begin = Instant::now();
+    loop {
+        let last = match ask(probe).await {
+            Ok(()) if process.is_alive() => return Ok(()),
+            Ok(()) => "answered by another process".to_owned(),
+            Err(reason) => reason,
+        };
+        if !process.is_alive() {
+            return Err(StackError::Died {
+                name: name.to_owned(),
+                log: log_excerpt::explain(log, log_mark),
+            });
+        }
+        if begin.elapsed() > timeout {
+            let log = log_excerpt::explain(log, log_mark);
+            return Err(StackError::NotReady {
+                name: name.to_owned(),
+                waited: timeout,
+                last,
+                log,
+            });
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
+impl Probe {
+    /// Asks once.
+    pub async fn succeeds(&self) -> bool {
+        ask(self).await.is_ok()
+    }
+}
+
+async fn ask(probe: &Probe) -> Result<(), String> {
+    match probe {
+        Probe::Alive => Ok(()),
+        Probe::File(path) => path
+            .exists()
+            .then_some(())
+            .ok_or_else(|| format!("no {} yet", path.display())),
+        Probe::Tcp(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port))
+            .await
+            .map(drop)
+            .map_err(|error| format!("port {port}: {error}")),
+        Probe::Http(url) => {
+            let answer = crate::http::client()
+                .get(url)
+                .send()
+                .await
+                .map_err(|error| error.to_string())?;
+            let status = answer.status();
+            status
+                .is_success()
+                .then_some(())
+                .ok_or_else(|| format!("{url} answered {status}"))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Ending processes, for certain.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::Identity;
+use crate::error::StackError;
+
+/// How long a killed process may take to vanish from the process table.
+const KILL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long workers may outlive their master.
+const WORKER_PATIENCE: Duration = Duration::from_secs(3);
+/// The kernel offers no portable wait for a process that is not a child, so its end is looked for at this pace.
+const PACE: Duration = Duration::from_millis(15);
+
+/// Asks the process to end, waits up to `grace`, then kills it and whatever it had started.
+pub async fn stop(name: &str, process: &Identity, signal: Signal, grace: Duration) -> Result<(), StackError> {
+    if !process.is_alive() {
+        return Ok(());
+    }
+    let below = process.descendants();
+    process.signal(signal);
+    if gone(process, grace).await {
+        // Workers follow their master; one that does not is ended here.
+        for child in &below {
+            if !gone(child, WORKER_PATIENCE).await {
+                child.signal(Signal::SIGKILL);
+            }
+        }
+        return Ok(());
+    }
+    tracing::warn!(name, pid = process.pid, "did not stop in time and is killed");
+    kill9(name, process).await
+}
+
+/// Kills the process and everything it started, at once and without a chance to tidy up.
+pub async fn kill9(name: &str, process: &Identity) -> Result<(), StackError> {
+    // Held still, it cannot start another child between the look and the kill.
+    process.signal(Signal::SIGSTOP);
+    let mut all = process.descendants();
+    all.insert(0, process.clone());
+    for one in &all {
+        one.signal(Signal::SIGKILL);
+    }
+    for one in &all {
+        if !gone(one, KILL_PATIENCE).await {
+            return Err(StackError::Unkillable {
+                name: name.to_owned(),
+                pid: one.pid,
+            });
+        }
+    }
+    Ok(())
+}
+
+async fn gone(process: &Identity, patience: Duration) -> bool {
+    let begin = Instant::now();
+    while process.is_alive() {
+        if begin.elapsed() > patience {
+            return false;
+        }
+        tokio::time::sleep(PACE).await;
+    }
+    true
+}
