@@ -1,20 +1,29 @@
 //! The CloudEvents envelope.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{Event, EventData};
+use crate::{
+    DecodeError, Event, EventData,
+    decode_error::excerpt,
+    payloads::{Rfc3339, UuidText},
+};
 
 /// Media type of a structured-mode CloudEvent in JSON.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The only `specversion` there is.
-const SPEC_VERSION: &str = "1.0";
+pub(crate) const SPEC_VERSION: &str = "1.0";
+
+/// The only encoding of `data` there is.
+pub(crate) const DATA_CONTENT_TYPE: &str = "application/json";
 
 /// Which side performs the side effect of an event that two systems could both act on.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum EffectOwner {
     /// The monolith acts; the extracted service only records that it did not.
     Legacy,
@@ -22,14 +31,31 @@ pub enum EffectOwner {
     New,
 }
 
+impl EffectOwner {
+    /// The owner's name on the wire and in the outbox's headers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::New => "new",
+        }
+    }
+}
+
 /// One event as it travels: CloudEvents 1.0 structured JSON.
 ///
-/// `D` is the payload: [`serde_json::Value`] where the type is not known yet, or one of [`crate::payloads`].
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+/// `D` is the payload: [`serde_json::Value`] where the type is not known yet, [`Event`] once it is read, or one of
+/// [`crate::payloads`]. Attributes that are not listed here are tolerated and dropped.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[schemars(
+    title = "Envelope",
+    description = "One event as it travels: CloudEvents 1.0 structured JSON. Attributes that are not listed here are to be ignored."
+)]
 pub struct Envelope<D = serde_json::Value> {
     /// Always `1.0`.
+    #[schemars(extend("const" = "1.0"))]
     pub specversion: String,
     /// UUIDv7, made by the producer; the key of every inbox.
+    #[schemars(with = "UuidText")]
     pub id: Uuid,
     /// The producer: `/monolith`, `/payments` …
     pub source: String,
@@ -40,8 +66,10 @@ pub struct Envelope<D = serde_json::Value> {
     pub subject: String,
     /// When it happened, UTC.
     #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "Rfc3339")]
     pub time: OffsetDateTime,
     /// Always `application/json`.
+    #[schemars(extend("const" = "application/json"))]
     pub datacontenttype: String,
     /// `urn:banyan:events:<type>:<major>`.
     pub dataschema: String,
@@ -56,44 +84,11 @@ pub struct Envelope<D = serde_json::Value> {
     /// Grows with every event of the subject (gaps are possible). A string of digits on the wire, zero-padded so that it
     /// sorts as text, as the CloudEvents `sequence` extension asks for.
     #[serde(with = "sequence")]
+    #[schemars(with = "String", regex(pattern = "^[0-9]{19}$"))]
     pub sequence: i64,
     /// Who performs the side effect, where two systems could.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effectowner: Option<EffectOwner>,
-}
-
-/// Why a message body is not an event of ours. None of these can succeed on a second try.
-#[derive(Debug, thiserror::Error)]
-pub enum DecodeError {
-    /// Not JSON, or an attribute of the envelope is missing or of the wrong type.
-    #[error("not a CloudEvent: {0}")]
-    Envelope(#[from] serde_path_to_error::Error<serde_json::Error>),
-    /// A CloudEvents version other than 1.0.
-    #[error("specversion {0:?} is not supported, only {SPEC_VERSION:?} is")]
-    SpecVersion(String),
-    /// A type nobody here knows.
-    #[error("unknown event type {0:?}")]
-    UnknownType(String),
-    /// A known type in a major version nobody here knows.
-    #[error("unknown dataschema {found:?} for {kind}, this consumer reads {expected:?}")]
-    UnknownVersion {
-        /// The event type.
-        kind: String,
-        /// What the envelope says.
-        found: String,
-        /// What this build reads.
-        expected: String,
-    },
-    /// The payload lacks a required field or has one of the wrong type; the path is named.
-    #[error("data of {kind} at `{path}`: {reason}")]
-    Data {
-        /// The event type.
-        kind: String,
-        /// Path of the field inside `data`.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl<D> Envelope<D> {
@@ -109,7 +104,7 @@ impl<D> Envelope<D> {
             kind: D::KIND.name().into(),
             subject: subject.into(),
             time,
-            datacontenttype: "application/json".into(),
+            datacontenttype: DATA_CONTENT_TYPE.into(),
             dataschema: D::KIND.dataschema(),
             data,
             traceparent: None,
@@ -145,10 +140,15 @@ impl Envelope<Event> {
     /// # Errors
     /// [`DecodeError`] names the attribute or the field; such a message can never succeed.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let raw: Envelope<serde_json::Value> =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body))?;
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let raw: Envelope =
+            serde_path_to_error::deserialize(&mut json).map_err(|error| DecodeError::envelope(&error))?;
+        json.end().map_err(|error| DecodeError::trailing(&error))?;
         if raw.specversion != SPEC_VERSION {
-            return Err(DecodeError::SpecVersion(raw.specversion));
+            return Err(DecodeError::SpecVersion(excerpt(&raw.specversion)));
+        }
+        if raw.datacontenttype != DATA_CONTENT_TYPE {
+            return Err(DecodeError::ContentType(excerpt(&raw.datacontenttype)));
         }
         let event = Event::decode(&raw.kind, &raw.dataschema, &raw.data)?;
         Ok(raw.map(|_| event))
@@ -157,24 +157,40 @@ impl Envelope<Event> {
 
 /// `sequence` is a zero-padded string on the wire and may be read as a number too.
 mod sequence {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt;
 
+    use serde::{Deserializer, Serializer, de};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
     pub(super) fn serialize<S: Serializer>(value: &i64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{value:019}"))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Wire {
-            Text(String),
-            Number(i64),
+        deserializer.deserialize_any(Sequence)
+    }
+
+    struct Sequence;
+
+    impl de::Visitor<'_> for Sequence {
+        type Value = i64;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(
+                "a sequence number from 0 to 9223372036854775807, as digits in a string or as a number",
+            )
         }
-        match Wire::deserialize(deserializer)? {
-            Wire::Number(number) => Ok(number),
-            Wire::Text(text) => text
-                .parse()
-                .map_err(|_| D::Error::custom("sequence is not a number")),
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
+            // `parse` alone would take a sign.
+            Some(text)
+                .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+                .and_then(|digits| digits.parse().ok())
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+            i64::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), &self))
         }
     }
 }

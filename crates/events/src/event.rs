@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{DecodeError, payloads};
+use crate::{DecodeError, decode_error::excerpt, payloads};
 
 /// What every payload type knows about itself.
 pub trait EventData: Serialize + DeserializeOwned + schemars::JsonSchema {
@@ -37,7 +37,7 @@ macro_rules! events {
                 match self { $(Self::$variant => schemars::schema_for!(payloads::$variant),)* }
             }
 
-            /// The payload's made-up sample as JSON.
+            /// The payload's made-up sample.
             pub fn sample(self) -> Event {
                 match self { $(Self::$variant => Event::$variant(payloads::$variant::sample()),)* }
             }
@@ -118,11 +118,11 @@ impl Event {
     /// # Errors
     /// [`DecodeError`]: unknown type, unknown major version, or the field that does not fit.
     pub fn decode(name: &str, dataschema: &str, data: &serde_json::Value) -> Result<Self, DecodeError> {
-        let kind = EventKind::from_name(name).ok_or_else(|| DecodeError::UnknownType(name.into()))?;
+        let kind = EventKind::from_name(name).ok_or_else(|| DecodeError::UnknownType(excerpt(name)))?;
         if dataschema != kind.dataschema() {
             return Err(DecodeError::UnknownVersion {
                 kind: name.into(),
-                found: dataschema.into(),
+                found: excerpt(dataschema),
                 expected: kind.dataschema(),
             });
         }
@@ -131,9 +131,5 @@ impl Event {
 }
 
 fn payload<T: EventData>(kind: EventKind, data: &serde_json::Value) -> Result<T, DecodeError> {
-    serde_path_to_error::deserialize(data).map_err(|error| DecodeError::Data {
-        kind: kind.name().into(),
-        path: error.path().to_string(),
-        reason: error.inner().to_string(),
-    })
+    serde_path_to_error::deserialize(data).map_err(|error| DecodeError::data(kind.name(), &error))
 }

@@ -17,6 +17,7 @@ pub struct MigrationAlert {
     /// Rows compared.
     pub sample_size: i64,
     /// Mismatches divided by sample size, as exact decimal text (`0.0050`).
+    #[schemars(regex(pattern = "^[0-9]+(\\.[0-9]+)?$"))]
     pub mismatch_rate: String,
     /// What differs, in words; no personal data.
     pub message: String,

@@ -6,6 +6,23 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, macros::datetime};
 
+/// `Debug` that leaves personal data and secrets out, so that a payload in a log line or a panic gives nothing away.
+macro_rules! debug_redacted {
+    ($type:ident { $($shown:ident),* } hides { $($hidden:ident),* }) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                // Destructured so that a new field has to be put on one side or the other.
+                let Self { $($shown,)* $($hidden: _,)* } = self;
+                formatter
+                    .debug_struct(stringify!($type))
+                    $(.field(stringify!($shown), $shown))*
+                    $(.field(stringify!($hidden), &format_args!("[redacted]")))*
+                    .finish()
+            }
+        }
+    };
+}
+
 mod migration_alert;
 mod migration_phase_changed;
 mod notification_delivered;
@@ -46,6 +63,7 @@ const SAMPLE_TIME: OffsetDateTime = datetime!(2026-01-02 03:04:05 UTC);
 /// How a user is reached.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[schemars(inline)]
 pub enum Channel {
     /// SMTP.
     Email,
@@ -67,10 +85,10 @@ impl Channel {
 }
 
 /// Schema of a time: RFC 3339 text.
-struct Rfc3339;
+pub(crate) struct Rfc3339;
 
 /// Schema of a UUID: its text.
-struct UuidText;
+pub(crate) struct UuidText;
 
 macro_rules! text_schema {
     ($type:ident, $format:literal) => {

@@ -18,6 +18,7 @@ pub struct PaymentCompleted {
     /// Amount in minor units of `currency`.
     pub amount_minor: i64,
     /// ISO 4217 code, upper case.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// The payment method used; absent once it was erased.
     #[serde(default, skip_serializing_if = "Option::is_none")]

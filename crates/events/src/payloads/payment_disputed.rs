@@ -20,6 +20,7 @@ pub struct PaymentDisputed {
     /// Amount in minor units of `currency`.
     pub amount_minor: i64,
     /// ISO 4217 code, upper case.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// Why, in words.
     pub reason: String,

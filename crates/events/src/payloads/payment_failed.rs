@@ -18,6 +18,7 @@ pub struct PaymentFailed {
     /// Amount in minor units of `currency`.
     pub amount_minor: i64,
     /// ISO 4217 code, upper case.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// Stripe's decline code.
     pub failure_code: String,

@@ -20,6 +20,7 @@ pub struct PaymentRefunded {
     /// Amount in minor units of `currency`.
     pub amount_minor: i64,
     /// ISO 4217 code, upper case.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// When it happened, UTC.
     #[serde(with = "time::serde::rfc3339")]

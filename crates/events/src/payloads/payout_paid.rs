@@ -16,6 +16,7 @@ pub struct PayoutPaid {
     /// Amount in minor units of `currency`.
     pub amount_minor: i64,
     /// ISO 4217 code, upper case.
+    #[schemars(regex(pattern = "^[A-Z]{3}$"))]
     pub currency: String,
     /// Payments in the payout.
     pub payment_count: i64,

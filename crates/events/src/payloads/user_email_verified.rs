@@ -8,7 +8,7 @@ use super::SAMPLE_TIME;
 use crate::{EventData, EventKind};
 
 /// An e-mail address was proven.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserEmailVerified {
     /// Id of the user.
@@ -20,6 +20,8 @@ pub struct UserEmailVerified {
     #[schemars(with = "super::Rfc3339")]
     pub verified_at: OffsetDateTime,
 }
+
+debug_redacted!(UserEmailVerified { user_id, verified_at } hides { email });
 
 impl EventData for UserEmailVerified {
     const KIND: EventKind = EventKind::UserEmailVerified;

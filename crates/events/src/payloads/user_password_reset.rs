@@ -8,7 +8,7 @@ use super::SAMPLE_TIME;
 use crate::{EventData, EventKind};
 
 /// A password reset was asked for.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserPasswordReset {
     /// Id of the user.
@@ -22,6 +22,8 @@ pub struct UserPasswordReset {
     #[schemars(with = "super::Rfc3339")]
     pub expires_at: OffsetDateTime,
 }
+
+debug_redacted!(UserPasswordReset { user_id, expires_at } hides { email, reset_token });
 
 impl EventData for UserPasswordReset {
     const KIND: EventKind = EventKind::UserPasswordReset;

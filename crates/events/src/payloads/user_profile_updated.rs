@@ -7,7 +7,7 @@ use super::Channel;
 use crate::{EventData, EventKind};
 
 /// Profile fields changed; a field that did not change is absent.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserProfileUpdated {
     /// Id of the user.
@@ -25,6 +25,8 @@ pub struct UserProfileUpdated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred_channel: Option<Channel>,
 }
+
+debug_redacted!(UserProfileUpdated { user_id, locale, preferred_channel } hides { email, display_name });
 
 impl EventData for UserProfileUpdated {
     const KIND: EventKind = EventKind::UserProfileUpdated;

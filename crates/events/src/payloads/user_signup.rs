@@ -7,7 +7,7 @@ use super::Channel;
 use crate::{EventData, EventKind};
 
 /// An account was created.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserSignup {
     /// Id of the user.
@@ -23,6 +23,8 @@ pub struct UserSignup {
     /// Single-use token of the verification link. A secret: never logged.
     pub verification_token: String,
 }
+
+debug_redacted!(UserSignup { user_id, locale, preferred_channel } hides { email, display_name, verification_token });
 
 impl EventData for UserSignup {
     const KIND: EventKind = EventKind::UserSignup;
