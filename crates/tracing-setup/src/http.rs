@@ -162,7 +162,7 @@ pub fn client_span(method: &Method, server_address: &str, server_port: u16) -> S
         http.request.method = method,
         http.response.status_code = field::Empty,
         server.address = server_address,
-        server.port = server_port,
+        server.port = i64::from(server_port),
         error.type = field::Empty,
     )
 }
@@ -205,7 +205,8 @@ pub fn extract(headers: &HeaderMap) -> TraceContext {
 }
 
 fn record_status(span: &Span, status: StatusCode, is_error: bool) {
-    span.record("http.response.status_code", status.as_u16());
+    // Signed: OTLP has no unsigned integers, and the layer would make text of one.
+    span.record("http.response.status_code", i64::from(status.as_u16()));
     if is_error {
         span.record("otel.status_code", "ERROR");
         span.record("error.type", status.as_str());
