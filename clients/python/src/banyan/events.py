@@ -293,26 +293,24 @@ class ReportExportReady(TypedDict):
     """Id of the user."""
 
 
-class MigrationPhaseChanged(TypedDict):
-    """A domain moved to another phase or share."""
-
-    actor: str
-    """Who moved it."""
-
-    domain: str
-    """The domain."""
-
-    from: str
-    """Phase before."""
-
-    percent: int
-    """Share of users on the new side, in basis points (1/100 %)."""
-
-    reason: str
-    """Why, in words."""
-
-    to: str
-    """Phase after."""
+MigrationPhaseChanged = TypedDict(
+    "MigrationPhaseChanged",
+    {
+        # Who moved it.
+        "actor": "str",
+        # The domain.
+        "domain": "str",
+        # Phase before.
+        "from": "str",
+        # Share of users on the new side, in basis points (1/100 %).
+        "percent": "int",
+        # Why, in words.
+        "reason": "str",
+        # Phase after.
+        "to": "str",
+    },
+)
+"""A domain moved to another phase or share."""
 
 
 class MigrationAlert(TypedDict):

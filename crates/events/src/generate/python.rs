@@ -19,6 +19,13 @@ from banyan._fields import EventType, Field
 
 __all__ = ["EVENTS", "EventName""#;
 
+/// Python's reserved words, which cannot be the name of a class attribute.
+const KEYWORDS: &[&str] = &[
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
+    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
+    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+];
+
 /// The module's text.
 pub(super) fn module() -> String {
     let mut text = HEAD.to_owned();
@@ -44,22 +51,40 @@ pub(super) fn module() -> String {
 }
 
 fn class(kind: EventKind) -> String {
-    let schema = kind.schema().to_value();
-    let mut text = format!(
-        "\n\nclass {kind:?}(TypedDict):\n    \"\"\"{}\"\"\"\n",
-        description(&schema)
-    );
-    for field in fields(kind) {
-        let hint = if field.required {
-            field.hint
-        } else {
-            format!("NotRequired[{} | None]", field.hint)
-        };
-        push(&mut text, format_args!("\n    {}: {hint}\n", field.name));
+    let doc = description(&kind.schema().to_value());
+    let fields = fields(kind);
+    if fields.iter().any(|field| KEYWORDS.contains(&field.name.as_str())) {
+        return functional_class(kind, &doc, &fields);
+    }
+    let mut text = format!("\n\nclass {kind:?}(TypedDict):\n    \"\"\"{doc}\"\"\"\n");
+    for field in fields {
+        push(
+            &mut text,
+            format_args!("\n    {}: {}\n", field.name, field.hint()),
+        );
         if !field.description.is_empty() {
             push(&mut text, format_args!("    \"\"\"{}\"\"\"\n", field.description));
         }
     }
+    text
+}
+
+/// The form of a `TypedDict` that takes names which are no identifiers.
+fn functional_class(kind: EventKind, doc: &str, fields: &[Field]) -> String {
+    let mut text = format!("\n\n{kind:?} = TypedDict(\n    \"{kind:?}\",\n    {{\n");
+    for field in fields {
+        push(&mut text, format_args!("        # {}\n", field.description));
+        // Evaluated here, unlike an annotation; quoted, so that names may come later.
+        push(
+            &mut text,
+            format_args!(
+                "        \"{}\": \"{}\",\n",
+                field.name,
+                field.hint().replace('"', "'")
+            ),
+        );
+    }
+    push(&mut text, format_args!("    }},\n)\n\"\"\"{doc}\"\"\"\n"));
     text
 }
 
@@ -94,6 +119,16 @@ struct Field {
     hint: String,
     /// The arguments of `banyan._fields.Field`.
     check: String,
+}
+
+impl Field {
+    fn hint(&self) -> String {
+        if self.required {
+            self.hint.clone()
+        } else {
+            format!("NotRequired[{} | None]", self.hint)
+        }
+    }
 }
 
 fn fields(kind: EventKind) -> Vec<Field> {

@@ -1,0 +1,1 @@
+"""The Django app: the outbox table's migration and the checks of the settings."""
