@@ -1,0 +1,1 @@
+"""What every app's HTTP layer shares: problems, request bodies, paging, times."""

@@ -1,0 +1,1 @@
+"""Announcing events, composing mails, delivering them."""

@@ -1,0 +1,1 @@
+"""Charges through Stripe."""

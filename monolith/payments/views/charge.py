@@ -1,0 +1,91 @@
+"""POST /api/payments/charge"""
+
+from __future__ import annotations
+
+import re
+
+from django.http import JsonResponse
+
+from common.bodies import Body, read_json
+from common.problems import Problem
+from payments.models import Currency, Payment, PaymentStatus
+from payments.money import BadAmount, parse_amount
+from payments.serializers import payment_json
+from payments.services.charge import Charge
+from payments.services.charge import charge as make_charge
+from users.auth import AuthenticatedRequest, authenticated
+
+_STRIPE_ID = re.compile(r"pm_[A-Za-z0-9_]{1,60}", re.ASCII)
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+@authenticated
+def charge(request: AuthenticatedRequest) -> JsonResponse:
+    """Charge the caller: 201, 202 while the outcome is unknown, 402 when declined."""
+    key = _idempotency_key(request)
+    charged = make_charge(_read(read_json(request), request.caller.user_id, key))
+    payment = charged.payment
+    headers = {"Location": f"/api/payments/{payment.pk}"}
+    if charged.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return JsonResponse(payment_json(payment), status=_status(payment), headers=headers)
+
+
+def _idempotency_key(request: AuthenticatedRequest) -> str:
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if not key:
+        raise Problem(
+            400,
+            "idempotency-key-missing",
+            "Idempotency key missing",
+            "Send an Idempotency-Key header, such as a UUID made once per payment.",
+        )
+    if not _KEY.fullmatch(key):
+        raise Problem(
+            400,
+            "idempotency-key-invalid",
+            "Idempotency key invalid",
+            "An Idempotency-Key has at most 255 printable ASCII characters.",
+        )
+    return key
+
+
+def _read(body: Body, caller: int, key: str) -> Charge:
+    user_id = body.integer_or_none("userId")
+    code = body.text("currency", max_length=3, min_length=3)
+    method = _payment_method(body)
+    capture = body.boolean("capture", default=True)
+    description = body.text("description", max_length=500, min_length=0, default="")
+    currency = Currency.objects.filter(code=code, is_active=True).first()
+    if currency is None and code:
+        body.fail("currency", "is not a currency that can be charged, such as USD")
+    amount = None
+    try:
+        # Without a known currency, only the form of the amount can be judged.
+        amount = parse_amount(body.raw("amount"), currency.decimals if currency else 3)
+    except BadAmount as error:
+        body.fail("amount", "is required" if body.raw("amount") is None else str(error))
+    body.done()
+    if user_id is not None and user_id != caller:
+        raise Problem(403, "forbidden", "Forbidden", "userId must be the caller's own.")
+    assert currency is not None and amount is not None and method is not None  # `done` has raised
+    return Charge(caller, amount, currency, method, capture, description, key)
+
+
+def _payment_method(body: Body) -> int | str | None:
+    value = body.raw("paymentMethodId")
+    if value is None:
+        body.fail("paymentMethodId", "is required")
+    elif isinstance(value, int) and not isinstance(value, bool):
+        return value
+    elif isinstance(value, str) and _STRIPE_ID.fullmatch(value):
+        return value
+    else:
+        body.fail("paymentMethodId", "must be the id of a payment method, or a Stripe id such as pm_card_visa")
+    return None
+
+
+def _status(payment: Payment) -> int:
+    if payment.status == PaymentStatus.PENDING:
+        return 202
+    return 402 if payment.status == PaymentStatus.FAILED else 201

@@ -1,0 +1,29 @@
+"""GET /api/payments/ and /api/payments/{id}"""
+
+from __future__ import annotations
+
+from django.http import JsonResponse
+
+from common.pages import page
+from common.problems import missing
+from payments.models import Payment
+from payments.serializers import payment_json
+from users.auth import AuthenticatedRequest, authenticated
+
+
+@authenticated
+def list_payments(request: AuthenticatedRequest) -> JsonResponse:
+    """The caller's payments, newest first."""
+    rows = Payment.objects.filter(user_id=request.caller.user_id).select_related("currency")
+    return page(request, rows, payment_json)
+
+
+@authenticated
+def get_payment(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
+    """One payment of the caller."""
+    payment = (
+        Payment.objects.filter(pk=payment_id, user_id=request.caller.user_id).select_related("currency").first()
+    )
+    if payment is None:
+        raise missing("payment")
+    return JsonResponse(payment_json(payment))

@@ -1,0 +1,1 @@
+"""Reports over everything. Its tables and operations come with the complete monolith."""

@@ -1,0 +1,1 @@
+"""Accounts: sign-up, login, sessions, e-mail verification, password reset."""
