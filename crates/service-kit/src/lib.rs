@@ -2,7 +2,7 @@
 //!
 //! A service implements [`Service`] and its `main.rs` is one line:
 //!
-//! ```ignore
+//! ```text
 //! fn main() -> std::process::ExitCode {
 //!     banyan_service_kit::main::<payments::Payments>()
 //! }

@@ -1,1 +1,40 @@
-//! A database and a vhost per test, sinks, clients, fixtures.
+//! What tests against real servers need: a database and a vhost per test, a proxy for faults, token keys, services as
+//! real processes, and waits that end.
+//!
+//! The servers are [`banyan_local_stack::TestServers`]: started by the first test that asks, shared by all, or named by
+//! `BANYAN_TEST_POSTGRES_URL`, `BANYAN_TEST_AMQP_URL` and `BANYAN_TEST_MANAGEMENT_URL`.
+//!
+//! Everything here panics where it cannot do its work, with a message that says what was tried: in a test there is
+//! nothing better to do with an error.
+
+mod db;
+mod http;
+mod keys;
+mod process;
+mod proxy;
+mod vhost;
+mod wait;
+
+pub use db::TestDb;
+pub use http::client;
+pub use keys::TestKeys;
+pub use process::{ServiceCommand, ServiceProcess, binary};
+pub use proxy::TcpProxy;
+pub use vhost::{QueuedMessage, TestVhost};
+pub use wait::{wait_for, wait_until};
+
+use banyan_local_stack::TestServers;
+use tokio::sync::OnceCell;
+
+/// The servers of this test process, asked for once.
+pub async fn servers() -> &'static TestServers {
+    static SERVERS: OnceCell<TestServers> = OnceCell::const_new();
+    SERVERS
+        .get_or_init(|| async {
+            http::install_tls();
+            TestServers::ensure().await.unwrap_or_else(|error| {
+                panic!("the PostgreSQL and RabbitMQ for tests cannot be started: {error}")
+            })
+        })
+        .await
+}

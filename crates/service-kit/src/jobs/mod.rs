@@ -177,7 +177,7 @@ impl Job {
                 tracing::debug!(job = self.name, "job done");
             }
             Ok(Outcome::Busy) => {
-                tracing::info!(job = self.name, "job left out: it is still running elsewhere")
+                tracing::info!(job = self.name, "job left out: it is still running elsewhere");
             }
             Err(error) => {
                 tracing::Span::current().record("otel.status_code", "ERROR");

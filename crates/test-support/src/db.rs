@@ -1,0 +1,245 @@
+//! A database of its own for each test.
+
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use tokio::sync::OnceCell;
+use url::Url;
+use uuid::Uuid;
+
+use crate::servers;
+
+/// What the names of test databases begin with.
+const PREFIX: &str = "banyan_test_";
+
+/// Databases that a killed test left behind are removed when they are older than this, in seconds.
+const LEFT_BEHIND_SECONDS: u64 = 3600;
+
+/// Serialises what a template database does not allow at once.
+const LOCK: &str = "SELECT pg_advisory_lock(hashtextextended('banyan:test-templates', 0))";
+
+/// A database that exists as long as this value.
+#[derive(Debug)]
+pub struct TestDb {
+    /// A pool of up to 10 connections.
+    pub pool: PgPool,
+    /// Its URL, with rights to do everything.
+    pub url: String,
+    name: String,
+    admin_url: String,
+}
+
+impl TestDb {
+    /// A new database with these migrations applied, or an empty one. Migrated databases are copied from a template
+    /// that the first test makes, so that a hundred tests do not run the migrations a hundred times.
+    pub async fn create(migrator: Option<&Migrator>) -> Self {
+        let admin_url = servers().await.postgres_url.clone();
+        remove_left_behind(&admin_url).await;
+        let name = format!(
+            "{PREFIX}{}_{}",
+            unix_seconds(),
+            &Uuid::new_v4().simple().to_string()[..12]
+        );
+        let mut admin = connect(&admin_url).await;
+        match migrator.filter(|migrator| migrator.iter().next().is_some()) {
+            None => execute(&mut admin, format!("CREATE DATABASE {name}")).await,
+            Some(migrator) => {
+                // Held to the end of the session: a template must not be in use while it is copied.
+                execute(&mut admin, LOCK.to_owned()).await;
+                let template = template(&mut admin, &admin_url, migrator).await;
+                execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+            }
+        }
+        admin.close().await.ok();
+        let url = with_database(&admin_url, &name);
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(Duration::from_secs(20))
+            .connect(&url)
+            .await
+            .unwrap_or_else(|error| panic!("the new database {name} cannot be used: {error}"));
+        Self {
+            pool,
+            url,
+            name,
+            admin_url,
+        }
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same database through another address, such as a [`crate::TcpProxy`].
+    pub fn url_via(&self, address: std::net::SocketAddr) -> String {
+        crate::proxy::with_address(&self.url, address)
+    }
+
+    /// Ends every session in this database but those that ask, as a restart of the server would; returns how many.
+    pub async fn kill_sessions(&self) -> i64 {
+        let mut admin = connect(&self.admin_url).await;
+        sqlx::query_scalar(
+            "SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1",
+        )
+        .bind(&self.name)
+        .fetch_one(&mut admin)
+        .await
+        .unwrap_or_else(|error| panic!("the sessions of {} cannot be ended: {error}", self.name))
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        let (admin_url, name) = (self.admin_url.clone(), self.name.clone());
+        // On a thread with a runtime of its own: the test's runtime may be stopping, and drop cannot wait in it.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect(&admin_url)
+                    .await
+                    .map_err(std::io::Error::other)?;
+                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                sqlx::raw_sql(AssertSqlSafe(drop))
+                    .execute(&mut admin)
+                    .await
+                    .map_err(std::io::Error::other)?;
+                Ok::<(), std::io::Error>(())
+            })
+        });
+        if let Ok(Err(error)) = dropped.join() {
+            eprintln!("the database {} was left behind: {error}", self.name);
+        }
+    }
+}
+
+/// The template for these migrations, made if it is not there. The caller holds [`LOCK`].
+async fn template(admin: &mut PgConnection, admin_url: &str, migrator: &Migrator) -> String {
+    let name = template_name(migrator);
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut *admin)
+        .await
+        .unwrap_or_else(|error| panic!("cannot look for the template database: {error}"));
+    if exists {
+        return name;
+    }
+    // Under another name until it is complete, so that an interrupted run leaves no half-migrated template.
+    let unfinished = format!("{name}_unfinished");
+    execute(
+        admin,
+        format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)"),
+    )
+    .await;
+    execute(admin, format!("CREATE DATABASE {unfinished}")).await;
+    let mut connection = connect(&with_database(admin_url, &unfinished)).await;
+    migrator
+        .run(&mut connection)
+        .await
+        .unwrap_or_else(|error| panic!("the migrations cannot be applied: {error}"));
+    connection.close().await.ok();
+    execute(admin, format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await;
+    name
+}
+
+/// A name that changes with any migration (FNV-1a over versions and checksums).
+fn template_name(migrator: &Migrator) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for migration in migrator.iter() {
+        for byte in migration
+            .version
+            .to_be_bytes()
+            .iter()
+            .chain(migration.checksum.iter())
+        {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("banyan_template_{hash:016x}")
+}
+
+/// Removes, once per process, the databases of tests that were killed.
+async fn remove_left_behind(admin_url: &str) {
+    static DONE: OnceCell<()> = OnceCell::const_new();
+    DONE.get_or_init(|| async {
+        let mut admin = connect(admin_url).await;
+        let names: Vec<String> = sqlx::query_scalar("SELECT datname FROM pg_database WHERE datname LIKE $1")
+            .bind(format!("{PREFIX}%"))
+            .fetch_all(&mut admin)
+            .await
+            .unwrap_or_default();
+        let old = unix_seconds().saturating_sub(LEFT_BEHIND_SECONDS);
+        for name in names {
+            let made = name[PREFIX.len()..]
+                .split('_')
+                .next()
+                .and_then(|seconds| seconds.parse::<u64>().ok());
+            if made.is_some_and(|made| made < old) {
+                // Another test process may be quicker.
+                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await;
+            }
+        }
+    })
+    .await;
+}
+
+async fn connect(url: &str) -> PgConnection {
+    PgConnection::connect(url)
+        .await
+        .unwrap_or_else(|error| panic!("the PostgreSQL for tests does not answer: {error}"))
+}
+
+/// Runs a statement made of names from this file only.
+async fn execute(connection: &mut PgConnection, sql: String) {
+    if let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+        .execute(connection)
+        .await
+    {
+        panic!("`{sql}` failed: {error}");
+    }
+}
+
+fn with_database(url: &str, name: &str) -> String {
+    let mut url = Url::parse(url).expect("the URL of the PostgreSQL for tests is a URL");
+    url.set_path(name);
+    url.into()
+}
+
+fn unix_seconds() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TestDb, connect};
+
+    #[tokio::test]
+    async fn two_databases_are_apart_and_gone_at_the_end() {
+        let (one, two) = tokio::join!(TestDb::create(None), TestDb::create(None));
+        sqlx::raw_sql("CREATE TABLE only_here ()")
+            .execute(&one.pool)
+            .await
+            .unwrap();
+        assert!(
+            sqlx::raw_sql("SELECT FROM only_here")
+                .execute(&two.pool)
+                .await
+                .is_err()
+        );
+        let (name, admin_url) = (one.name.clone(), one.admin_url.clone());
+        drop(one);
+        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname = $1")
+            .bind(&name)
+            .fetch_one(&mut connect(&admin_url).await)
+            .await
+            .unwrap();
+        assert_eq!(left, 0, "{name} is still there");
+    }
+}
