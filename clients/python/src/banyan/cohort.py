@@ -22,21 +22,22 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def in_cohort(rollout: str, user_id: int | str | None, basis_points: int) -> bool:
+def in_cohort(rollout: str, user_id: int | None, basis_points: int) -> bool:
     """Tell whether a user is in the new cohort of `rollout` at `basis_points` (1/100 %).
 
-    Who is in stays in as the share grows. Nobody (None or an empty id, an anonymous request) is never in: a h
-    of nothing would put all of that traffic on one side at once.
+    Who is in stays in as the share grows. Nobody (None, an anonymous request) is never in: a hash of nothing would put
+    all of that traffic on one side at once. No id below 1 is anybody's.
 
     Raises:
-        TypeError: the id is neither an integer nor its text.
+        TypeError: the id is not an integer.
         ValueError: the basis points are not between 0 and 10000.
 
     """
-    if isinstance(user_id, bool) or not isinstance(user_id, int | str | None):
-        raise TypeError(f"user_id must be an int or its text, not {type(user_id).__name__}; pass user.pk")
+    if isinstance(user_id, bool) or not isinstance(user_id, int | None):
+        raise TypeError(f"user_id must be an int, not {type(user_id).__name__}; pass user.pk")
     if not 0 <= basis_points <= FULL:
         raise ValueError(f"basis_points must be between 0 and {FULL}, not {basis_points}")
-    if user_id is None or user_id == "":
+    if user_id is None or user_id < 1:
         return False
-    return murmur2(f"{rollout}:{user_id}".encode()) < basis_points * _MASK // FULL
+    # The share of 100 % leaves the highest hash out, and everybody means everybody.
+    return basis_points == FULL or murmur2(f"{rollout}:{int(user_id)}".encode()) < basis_points * _MASK // FULL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from banyan.cohort import FULL, in_cohort
 logger = logging.getLogger("banyan.rollouts")
 
 _VERSION = 1
+"""The version of the document and of the decision rule that this code knows."""
+_NAME = re.compile(r"[a-z0-9-]{1,64}")
 _CHECK_EVERY_SECONDS = 1.0
 
 
@@ -39,7 +42,7 @@ class RulesFile:
             # Another thread may have held the lock at the moment of the fork.
             os.register_at_fork(after_in_child=self._renew_lock)
 
-    def is_enabled(self, rollout: str, user_id: int | str | None) -> bool:
+    def is_enabled(self, rollout: str, user_id: int | None) -> bool:
         """Tell whether the user is in the rollout's new cohort; False for a rollout nobody knows."""
         self._refresh()
         return in_cohort(rollout, user_id, self._basis_points.get(rollout, 0))
@@ -95,26 +98,47 @@ class RulesFile:
 
 
 def _parse(text: bytes) -> dict[str, int]:
-    document = json.loads(text)
-    if not isinstance(document, dict) or document.get("version") != _VERSION:
-        raise ValueError(f"`version` is not {_VERSION}")
-    rollouts = document.get("rollouts")
+    """Read a document as strictly as the services do: where one side took what the other refuses, they would differ."""
+    document = _object(json.loads(text.decode("utf-8")), ".", {"version", "rollouts"})
+    _expect_version(document["version"], "version")
+    rollouts = document["rollouts"]
     if not isinstance(rollouts, dict):
         raise ValueError("`rollouts` is not an object")
     rules = {}
     for name, rule in rollouts.items():
-        points = rule.get("basisPoints") if isinstance(rule, dict) else None
-        if isinstance(points, bool) or not isinstance(points, int) or not 0 <= points <= FULL:
-            raise ValueError(f"`rollouts.{name}.basisPoints` is not an integer between 0 and {FULL}")
+        if _NAME.fullmatch(name) is None:
+            raise ValueError(f"`rollouts.{name}`: a name has 1 to 64 of a-z, 0-9 and `-`")
+        rule = _object(rule, f"rollouts.{name}", {"basisPoints", "ruleVersion"})  # noqa: PLW2901 - the same, checked
+        _expect_version(rule["ruleVersion"], f"rollouts.{name}.ruleVersion")
+        points = rule["basisPoints"]
+        if not _is_integer(points) or not 0 <= points <= FULL:
+            raise ValueError(f"`rollouts.{name}.basisPoints` is not an integer from 0 to {FULL}")
         rules[name] = points
     return rules
+
+
+def _object(value: Any, key: str, keys: set[str]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"`{key}` is not an object")
+    if wrong := sorted(keys ^ value.keys()):
+        raise ValueError(f"`{key}` has the keys {sorted(value)}, and not {sorted(keys)}: see {wrong[0]}")
+    return value
+
+
+def _expect_version(value: Any, key: str) -> None:
+    if not _is_integer(value) or value != _VERSION:
+        raise ValueError(f"`{key}` is {value!r}, and this program knows only {_VERSION}; update it before the rules")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 _current: RulesFile | None = None
 _current_lock = threading.Lock()
 
 
-def is_enabled(rollout: str, user_id: int | str | None) -> bool:
+def is_enabled(rollout: str, user_id: int | None) -> bool:
     """Tell whether a user is on the new side of a rollout.
 
     Ask once and use the answer for everything that must agree, such as the event's `effect_owner` and the old code
