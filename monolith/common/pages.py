@@ -28,7 +28,7 @@ def page(
     """One page of rows that have `created_at` and `id`."""
     limit = _limit(request.GET.get("limit"))
     cursor = request.GET.get("cursor")
-    if cursor is not None:
+    if cursor:
         moment, row_id = _decode(cursor)
         rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, id__lt=row_id))
     # One more than asked for tells whether there is a next page.
