@@ -1,7 +1,7 @@
 """The check of the data, held against the committed JSON Schemas."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
@@ -122,6 +122,7 @@ def test_members_of_text_enums_travel_as_their_values():
     [
         datetime(2026, 1, 2),
         datetime(2026, 1, 2, tzinfo=UTC).date(),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
         "2026-01-02",
         "2026-01-02T03:04:05",
         "2026-01-02 03:04:05Z",

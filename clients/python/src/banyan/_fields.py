@@ -134,7 +134,10 @@ def _time(value: Any) -> str:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise _Unfit("must be an aware datetime, this one has no time zone")
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        try:
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        except OverflowError:
+            raise _Unfit("is out of range in UTC") from None
     if not isinstance(value, str):
         raise _Unfit(f"must be an aware datetime or RFC 3339 text, not {_name(value)}")
     try:
