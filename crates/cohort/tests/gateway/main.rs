@@ -1,0 +1,5 @@
+//! The gateway as it is deployed: the real nginx with the real template, asked over real connections.
+
+mod agreement;
+mod nginx;
+mod proxying;
