@@ -22,9 +22,7 @@ MAX_LIMIT = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def page(
-    request: HttpRequest, rows: QuerySet[Any], to_json: Callable[[Any], dict[str, Any]]
-) -> JsonResponse:
+def page(request: HttpRequest, rows: QuerySet[Any], to_json: Callable[[Any], dict[str, Any]]) -> JsonResponse:
     """One page of rows that have `created_at` and `id`."""
     limit = _limit(request.GET.get("limit"))
     cursor = request.GET.get("cursor")

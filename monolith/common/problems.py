@@ -34,9 +34,7 @@ class Problem(Exception):
 def invalid(errors: list[dict[str, str]]) -> Problem:
     """422: the body was understood, but fields of it cannot be accepted."""
     names = ", ".join(dict.fromkeys(error["field"] for error in errors))
-    return Problem(
-        422, "invalid", "Invalid content", f"These fields are not valid: {names}.", errors=errors
-    )
+    return Problem(422, "invalid", "Invalid content", f"These fields are not valid: {names}.", errors=errors)
 
 
 def field_error(field: str, message: str) -> Problem:
@@ -52,9 +50,7 @@ def malformed(detail: str) -> Problem:
 def unauthenticated(detail: str, *, token_sent: bool) -> Problem:
     """401 with the challenge of RFC 6750 section 3."""
     challenge = 'Bearer error="invalid_token"' if token_sent else "Bearer"
-    return Problem(
-        401, "unauthenticated", "Not authenticated", detail, headers={"WWW-Authenticate": challenge}
-    )
+    return Problem(401, "unauthenticated", "Not authenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
 def missing(what: str) -> Problem:
@@ -73,6 +69,4 @@ def render(request: HttpRequest, problem: Problem) -> JsonResponse:
     }
     if problem.errors is not None:
         body["errors"] = problem.errors
-    return JsonResponse(
-        body, status=problem.status, headers=problem.headers, content_type="application/problem+json"
-    )
+    return JsonResponse(body, status=problem.status, headers=problem.headers, content_type="application/problem+json")

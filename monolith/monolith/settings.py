@@ -50,10 +50,7 @@ _database["OPTIONS"] = {
     "connect_timeout": 5,
     "application_name": "monolith",
     # A lost client or a stuck lock must not hold rows for ever.
-    "options": (
-        "-c statement_timeout=15000 -c lock_timeout=8000 "
-        "-c idle_in_transaction_session_timeout=60000"
-    ),
+    "options": ("-c statement_timeout=15000 -c lock_timeout=8000 -c idle_in_transaction_session_timeout=60000"),
     **_database["OPTIONS"],
 }
 _database["CONN_MAX_AGE"] = env.integer("DATABASE_CONN_MAX_AGE", 300)
@@ -97,9 +94,7 @@ STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com").rstrip("
 STRIPE_TIMEOUT_SECONDS = env.seconds("STRIPE_TIMEOUT_SECONDS", 20)
 # localstripe does not know every one of Stripe's test cards by name.
 STRIPE_TEST_CARD_ALIASES: dict[str, str] = (
-    {}
-    if STRIPE_API_BASE == "https://api.stripe.com"
-    else {"pm_card_chargeDeclined": "pm_card_chargeCustomerFail"}
+    {} if STRIPE_API_BASE == "https://api.stripe.com" else {"pm_card_chargeDeclined": "pm_card_chargeCustomerFail"}
 )
 
 # --- Mail -------------------------------------------------------------------------------------

@@ -32,9 +32,7 @@ TEST_DIR = Path(tempfile.mkdtemp(prefix="monolith-tests-"))
 atexit.register(shutil.rmtree, TEST_DIR, ignore_errors=True)
 
 _key = TEST_DIR / "jwt.pem"
-_key.write_bytes(
-    Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-)
+_key.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 TEST_LOCALSTRIPE_PORT = _free_port()
 TEST_STRIPE_PORT = _free_port()
 TEST_SMTP_PORT = _free_port()

@@ -27,7 +27,5 @@ KINDS: dict[str, Kind] = {
     "user.password-reset": Kind(
         "user-password-reset", "notifications.send_password_reset_email", Category.ACCOUNT, mandatory=True
     ),
-    "user.email-verified": Kind(
-        "user-email-verified", "notifications.send_email_verified_email", Category.ACCOUNT
-    ),
+    "user.email-verified": Kind("user-email-verified", "notifications.send_email_verified_email", Category.ACCOUNT),
 }

@@ -36,7 +36,9 @@ class Api:
         """POST."""
         return self.send("POST", path, body, **headers)
 
-    def charge(self, body: dict[str, Any] | str | None = None, *, key: str | None = None, **fields: Any) -> HttpResponse:
+    def charge(
+        self, body: dict[str, Any] | str | None = None, *, key: str | None = None, **fields: Any
+    ) -> HttpResponse:
         """POST /api/payments/charge; 10 dollars on a good card unless told otherwise."""
         if body is None:
             body = {"amount": "10.00", "currency": "USD", "paymentMethodId": "pm_card_visa", **fields}

@@ -31,9 +31,7 @@ def events(event_type: str | None = None) -> list[Event]:
     """The events in order, each checked against its committed JSON Schema."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT id, subject, sequence, type, payload, headers FROM outbox ORDER BY sequence")
-        rows = [
-            Event(str(row[0]), *row[1:4], _json(row[4]), _json(row[5])) for row in cursor.fetchall()
-        ]
+        rows = [Event(str(row[0]), *row[1:4], _json(row[4]), _json(row[5])) for row in cursor.fetchall()]
     for row in rows:
         _validator(row.type).validate(row.data)
     return [row for row in rows if event_type in (None, row.type)]

@@ -32,9 +32,7 @@ def authenticated(view: View) -> View:
         try:
             request.caller = jwt.verify(token.strip())
         except jwt.InvalidToken:
-            raise unauthenticated(
-                "The access token is not valid or has expired.", token_sent=True
-            ) from None
+            raise unauthenticated("The access token is not valid or has expired.", token_sent=True) from None
         return view(request, *args, **kwargs)
 
     return checked

@@ -10,9 +10,7 @@ from common.problems import invalid
 from .models import User
 
 
-def check_password_rules(
-    password: str, user: User, *, display_name: str, field: str = "password"
-) -> None:
+def check_password_rules(password: str, user: User, *, display_name: str, field: str = "password") -> None:
     """Answer 422 with every rule that the password breaks."""
     user.display_name = display_name  # type: ignore[attr-defined]
     try:

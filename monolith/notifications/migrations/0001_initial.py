@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,41 +15,100 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='NotificationLog',
+            name="NotificationLog",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('event_id', models.UUIDField()),
-                ('event_type', models.CharField(max_length=60)),
-                ('object_id', models.BigIntegerField()),
-                ('channel', models.CharField(choices=[('email', 'Email'), ('sms', 'Sms'), ('webhook', 'Webhook')], default='email', max_length=10)),
-                ('template', models.CharField(max_length=60)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('delivered', 'Delivered'), ('failed', 'Failed'), ('skipped_legacy', 'Skipped Legacy'), ('suppressed', 'Suppressed')], default='queued', max_length=20)),
-                ('attempts', models.PositiveIntegerField(default=0)),
-                ('error', models.CharField(blank=True, max_length=300)),
-                ('next_attempt_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('sent_at', models.DateTimeField(blank=True, null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notifications', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("event_id", models.UUIDField()),
+                ("event_type", models.CharField(max_length=60)),
+                ("object_id", models.BigIntegerField()),
+                (
+                    "channel",
+                    models.CharField(
+                        choices=[("email", "Email"), ("sms", "Sms"), ("webhook", "Webhook")],
+                        default="email",
+                        max_length=10,
+                    ),
+                ),
+                ("template", models.CharField(max_length=60)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("delivered", "Delivered"),
+                            ("failed", "Failed"),
+                            ("skipped_legacy", "Skipped Legacy"),
+                            ("suppressed", "Suppressed"),
+                        ],
+                        default="queued",
+                        max_length=20,
+                    ),
+                ),
+                ("attempts", models.PositiveIntegerField(default=0)),
+                ("error", models.CharField(blank=True, max_length=300)),
+                ("next_attempt_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("sent_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notifications",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'notifications_notification_log',
-                'indexes': [models.Index(fields=['user', '-created_at', '-id'], name='notifications_log_of_user'), models.Index(condition=models.Q(('status', 'queued')), fields=['next_attempt_at'], name='notifications_log_due')],
-                'constraints': [models.UniqueConstraint(fields=('event_id', 'channel'), name='notifications_log_once_per_event')],
+                "db_table": "notifications_notification_log",
+                "indexes": [
+                    models.Index(fields=["user", "-created_at", "-id"], name="notifications_log_of_user"),
+                    models.Index(
+                        condition=models.Q(("status", "queued")),
+                        fields=["next_attempt_at"],
+                        name="notifications_log_due",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("event_id", "channel"), name="notifications_log_once_per_event")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Preference',
+            name="Preference",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('category', models.CharField(choices=[('payments', 'Payments'), ('account', 'Account'), ('reports', 'Reports')], max_length=20)),
-                ('enabled', models.BooleanField(default=True)),
-                ('channel', models.CharField(blank=True, choices=[('email', 'Email'), ('sms', 'Sms'), ('webhook', 'Webhook')], max_length=10, null=True)),
-                ('digest', models.BooleanField(default=False)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notification_preferences', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "category",
+                    models.CharField(
+                        choices=[("payments", "Payments"), ("account", "Account"), ("reports", "Reports")],
+                        max_length=20,
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "channel",
+                    models.CharField(
+                        blank=True,
+                        choices=[("email", "Email"), ("sms", "Sms"), ("webhook", "Webhook")],
+                        max_length=10,
+                        null=True,
+                    ),
+                ),
+                ("digest", models.BooleanField(default=False)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="notification_preferences",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'category'), name='notifications_preference_once')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "category"), name="notifications_preference_once")
+                ],
             },
         ),
     ]

@@ -13,9 +13,7 @@ from .outgoing import queue_mail
 ROLLOUT = "notifications-v2"
 
 
-def announce(
-    event_type: str, data: Mapping[str, Any], *, subject: str, user_id: int, object_id: int
-) -> UUID:
+def announce(event_type: str, data: Mapping[str, Any], *, subject: str, user_id: int, object_id: int) -> UUID:
     """Publish an event in the caller's transaction and see to its mail.
 
     The rollout is asked once. The answer travels with the event as its effect owner, so the

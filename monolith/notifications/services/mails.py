@@ -47,9 +47,7 @@ def _payment(payment_id: int) -> tuple[str, dict[str, Any]]:
 
 
 def _verification(verification_id: int) -> tuple[str, dict[str, Any]]:
-    verification = EmailVerification.objects.select_related("email_address__user__profile").get(
-        pk=verification_id
-    )
+    verification = EmailVerification.objects.select_related("email_address__user__profile").get(pk=verification_id)
     token = token_for("email-verification", verification.nonce)
     return verification.email_address.email, {
         **_greeting(verification.email_address.user),

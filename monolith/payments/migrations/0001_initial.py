@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,147 +15,319 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Currency',
+            name="Currency",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=3, unique=True)),
-                ('name', models.CharField(max_length=60)),
-                ('decimals', models.PositiveSmallIntegerField(validators=[django.core.validators.MaxValueValidator(3)])),
-                ('is_active', models.BooleanField(default=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("code", models.CharField(max_length=3, unique=True)),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "decimals",
+                    models.PositiveSmallIntegerField(validators=[django.core.validators.MaxValueValidator(3)]),
+                ),
+                ("is_active", models.BooleanField(default=True)),
             ],
             options={
-                'verbose_name_plural': 'currencies',
-                'constraints': [models.CheckConstraint(condition=models.Q(('code__regex', '^[A-Z]{3}$')), name='payments_currency_code'), models.CheckConstraint(condition=models.Q(('decimals__lte', 3)), name='payments_currency_decimals')],
+                "verbose_name_plural": "currencies",
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("code__regex", "^[A-Z]{3}$")), name="payments_currency_code"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("decimals__lte", 3)), name="payments_currency_decimals"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Customer',
+            name="Customer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stripe_customer_id', models.CharField(max_length=64, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='customer', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("stripe_customer_id", models.CharField(max_length=64, unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="customer",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PaymentMethod',
+            name="PaymentMethod",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stripe_payment_method_id', models.CharField(max_length=64, unique=True)),
-                ('brand', models.CharField(max_length=20)),
-                ('last4', models.CharField(max_length=4)),
-                ('exp_month', models.PositiveSmallIntegerField()),
-                ('exp_year', models.PositiveSmallIntegerField()),
-                ('fingerprint', models.CharField(blank=True, max_length=64)),
-                ('is_default', models.BooleanField(default=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('detached_at', models.DateTimeField(blank=True, null=True)),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payment_methods', to='payments.customer')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("stripe_payment_method_id", models.CharField(max_length=64, unique=True)),
+                ("brand", models.CharField(max_length=20)),
+                ("last4", models.CharField(max_length=4)),
+                ("exp_month", models.PositiveSmallIntegerField()),
+                ("exp_year", models.PositiveSmallIntegerField()),
+                ("fingerprint", models.CharField(blank=True, max_length=64)),
+                ("is_default", models.BooleanField(default=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("detached_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payment_methods",
+                        to="payments.customer",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'payments_payment_method',
+                "db_table": "payments_payment_method",
             },
         ),
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('amount', models.DecimalField(decimal_places=3, max_digits=14)),
-                ('amount_refunded', models.DecimalField(decimal_places=3, default=0, max_digits=14)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('requires_action', 'Requires Action'), ('requires_capture', 'Requires Capture'), ('completed', 'Completed'), ('failed', 'Failed'), ('canceled', 'Canceled'), ('refunded', 'Refunded'), ('partially_refunded', 'Partially Refunded'), ('disputed', 'Disputed')], default='pending', max_length=20)),
-                ('capture', models.BooleanField(default=True)),
-                ('description', models.CharField(blank=True, max_length=500)),
-                ('idempotency_key', models.CharField(max_length=255)),
-                ('request_fingerprint', models.CharField(max_length=64)),
-                ('stripe_payment_intent_id', models.CharField(blank=True, max_length=64, null=True, unique=True)),
-                ('failure_code', models.CharField(blank=True, max_length=64)),
-                ('failure_message', models.CharField(blank=True, max_length=300)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('currency', models.ForeignKey(db_column='currency', on_delete=django.db.models.deletion.PROTECT, related_name='+', to='payments.currency', to_field='code')),
-                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='payments.customer')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to=settings.AUTH_USER_MODEL)),
-                ('payment_method', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='payments', to='payments.paymentmethod')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("amount", models.DecimalField(decimal_places=3, max_digits=14)),
+                ("amount_refunded", models.DecimalField(decimal_places=3, default=0, max_digits=14)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("requires_action", "Requires Action"),
+                            ("requires_capture", "Requires Capture"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("canceled", "Canceled"),
+                            ("refunded", "Refunded"),
+                            ("partially_refunded", "Partially Refunded"),
+                            ("disputed", "Disputed"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                    ),
+                ),
+                ("capture", models.BooleanField(default=True)),
+                ("description", models.CharField(blank=True, max_length=500)),
+                ("idempotency_key", models.CharField(max_length=255)),
+                ("request_fingerprint", models.CharField(max_length=64)),
+                ("stripe_payment_intent_id", models.CharField(blank=True, max_length=64, null=True, unique=True)),
+                ("failure_code", models.CharField(blank=True, max_length=64)),
+                ("failure_message", models.CharField(blank=True, max_length=300)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "currency",
+                    models.ForeignKey(
+                        db_column="currency",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="payments.currency",
+                        to_field="code",
+                    ),
+                ),
+                (
+                    "customer",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="payments", to="payments.customer"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "payment_method",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="payments",
+                        to="payments.paymentmethod",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='PaymentStatusChange',
+            name="PaymentStatusChange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('from_status', models.CharField(blank=True, choices=[('pending', 'Pending'), ('requires_action', 'Requires Action'), ('requires_capture', 'Requires Capture'), ('completed', 'Completed'), ('failed', 'Failed'), ('canceled', 'Canceled'), ('refunded', 'Refunded'), ('partially_refunded', 'Partially Refunded'), ('disputed', 'Disputed')], max_length=20)),
-                ('to_status', models.CharField(choices=[('pending', 'Pending'), ('requires_action', 'Requires Action'), ('requires_capture', 'Requires Capture'), ('completed', 'Completed'), ('failed', 'Failed'), ('canceled', 'Canceled'), ('refunded', 'Refunded'), ('partially_refunded', 'Partially Refunded'), ('disputed', 'Disputed')], max_length=20)),
-                ('reason', models.CharField(blank=True, max_length=100)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('payment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='status_changes', to='payments.payment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "from_status",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("pending", "Pending"),
+                            ("requires_action", "Requires Action"),
+                            ("requires_capture", "Requires Capture"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("canceled", "Canceled"),
+                            ("refunded", "Refunded"),
+                            ("partially_refunded", "Partially Refunded"),
+                            ("disputed", "Disputed"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "to_status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("requires_action", "Requires Action"),
+                            ("requires_capture", "Requires Capture"),
+                            ("completed", "Completed"),
+                            ("failed", "Failed"),
+                            ("canceled", "Canceled"),
+                            ("refunded", "Refunded"),
+                            ("partially_refunded", "Partially Refunded"),
+                            ("disputed", "Disputed"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=100)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="status_changes",
+                        to="payments.payment",
+                    ),
+                ),
             ],
             options={
-                'db_table': 'payments_payment_status_change',
+                "db_table": "payments_payment_status_change",
             },
         ),
         migrations.CreateModel(
-            name='PaymentAttempt',
+            name="PaymentAttempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('stripe_idempotency_key', models.CharField(max_length=255)),
-                ('status', models.CharField(choices=[('started', 'Started'), ('succeeded', 'Succeeded'), ('declined', 'Declined'), ('unknown', 'Unknown')], default='started', max_length=20)),
-                ('error_code', models.CharField(blank=True, max_length=64)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('payment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='payments.payment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveSmallIntegerField()),
+                ("stripe_idempotency_key", models.CharField(max_length=255)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("started", "Started"),
+                            ("succeeded", "Succeeded"),
+                            ("declined", "Declined"),
+                            ("unknown", "Unknown"),
+                        ],
+                        default="started",
+                        max_length=20,
+                    ),
+                ),
+                ("error_code", models.CharField(blank=True, max_length=64)),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="attempts", to="payments.payment"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'payments_payment_attempt',
-                'constraints': [models.UniqueConstraint(fields=('payment', 'number'), name='payments_payment_attempt_number')],
+                "db_table": "payments_payment_attempt",
+                "constraints": [
+                    models.UniqueConstraint(fields=("payment", "number"), name="payments_payment_attempt_number")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='paymentmethod',
-            index=models.Index(fields=['customer', '-created_at', '-id'], name='payments_method_of_customer'),
+            model_name="paymentmethod",
+            index=models.Index(fields=["customer", "-created_at", "-id"], name="payments_method_of_customer"),
         ),
         migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('customer',), name='payments_payment_method_one_default'),
+            model_name="paymentmethod",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_default", True)),
+                fields=("customer",),
+                name="payments_payment_method_one_default",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.CheckConstraint(condition=models.Q(('exp_month__gte', 1), ('exp_month__lte', 12)), name='payments_payment_method_exp_month'),
+            model_name="paymentmethod",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("exp_month__gte", 1), ("exp_month__lte", 12)),
+                name="payments_payment_method_exp_month",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='paymentmethod',
-            constraint=models.CheckConstraint(condition=models.Q(('is_default', False), ('detached_at', None), _connector='OR'), name='payments_payment_method_default_attached'),
+            model_name="paymentmethod",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("is_default", False), ("detached_at", None), _connector="OR"),
+                name="payments_payment_method_default_attached",
+            ),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(fields=['user', '-created_at', '-id'], name='payments_payment_of_user'),
+            model_name="payment",
+            index=models.Index(fields=["user", "-created_at", "-id"], name="payments_payment_of_user"),
         ),
         migrations.AddIndex(
-            model_name='payment',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['created_at'], name='payments_payment_pending'),
+            model_name="payment",
+            index=models.Index(
+                condition=models.Q(("status", "pending")), fields=["created_at"], name="payments_payment_pending"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.UniqueConstraint(fields=('user', 'idempotency_key'), name='payments_payment_idempotency_key'),
+            model_name="payment",
+            constraint=models.UniqueConstraint(
+                fields=("user", "idempotency_key"), name="payments_payment_idempotency_key"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='payments_payment_amount_positive'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount__gt", 0)), name="payments_payment_amount_positive"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_refunded__gte', 0), ('amount_refunded__lte', models.F('amount'))), name='payments_payment_refunded_within_amount'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("amount_refunded__gte", 0), ("amount_refunded__lte", models.F("amount"))),
+                name="payments_payment_refunded_within_amount",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'requires_action', 'requires_capture', 'completed', 'failed', 'canceled', 'refunded', 'partially_refunded', 'disputed'])), name='payments_payment_status'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        [
+                            "pending",
+                            "requires_action",
+                            "requires_capture",
+                            "completed",
+                            "failed",
+                            "canceled",
+                            "refunded",
+                            "partially_refunded",
+                            "disputed",
+                        ],
+                    )
+                ),
+                name="payments_payment_status",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'completed'), _negated=True), models.Q(('completed_at__isnull', False), ('stripe_payment_intent_id__isnull', False)), _connector='OR'), name='payments_payment_completed_has_intent'),
+            model_name="payment",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "completed"), _negated=True),
+                    models.Q(("completed_at__isnull", False), ("stripe_payment_intent_id__isnull", False)),
+                    _connector="OR",
+                ),
+                name="payments_payment_completed_has_intent",
+            ),
         ),
         migrations.AddIndex(
-            model_name='paymentstatuschange',
-            index=models.Index(fields=['payment', 'id'], name='payments_status_change_order'),
+            model_name="paymentstatuschange",
+            index=models.Index(fields=["payment", "id"], name="payments_status_change_order"),
         ),
     ]

@@ -56,9 +56,7 @@ class Payment(models.Model):
                 condition=models.Q(amount_refunded__gte=0, amount_refunded__lte=models.F("amount")),
                 name="payments_payment_refunded_within_amount",
             ),
-            models.CheckConstraint(
-                condition=models.Q(status__in=PaymentStatus.values), name="payments_payment_status"
-            ),
+            models.CheckConstraint(condition=models.Q(status__in=PaymentStatus.values), name="payments_payment_status"),
             models.CheckConstraint(
                 condition=~models.Q(status=PaymentStatus.COMPLETED)
                 | models.Q(completed_at__isnull=False, stripe_payment_intent_id__isnull=False),

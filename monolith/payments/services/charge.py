@@ -178,6 +178,4 @@ def _replay(payment: Payment, request: Charge) -> Charged:
 def _is_running(payment: Payment) -> bool:
     """Whether a call to Stripe can still be under way; one whose process died counts as ended."""
     lease = timedelta(seconds=settings.STRIPE_TIMEOUT_SECONDS + 10)
-    return payment.attempts.filter(
-        status=AttemptStatus.STARTED, started_at__gt=timezone.now() - lease
-    ).exists()
+    return payment.attempts.filter(status=AttemptStatus.STARTED, started_at__gt=timezone.now() - lease).exists()

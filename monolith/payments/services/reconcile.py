@@ -44,9 +44,7 @@ def reconcile(payment_id: int) -> Payment | None:
         return payment
     age = timezone.now() - payment.created_at
     try:
-        outcome = stripe_gateway.find_intent(
-            payment.pk, payment.customer.stripe_customer_id, payment.created_at
-        )
+        outcome = stripe_gateway.find_intent(payment.pk, payment.customer.stripe_customer_id, payment.created_at)
     except StripeUnavailable:
         logger.warning("payment not reconciled, Stripe does not answer", extra={"payment_id": payment.pk})
         return None

@@ -26,9 +26,7 @@ def settle(payment_id: int, outcome: Outcome, *, reason: str) -> Payment:
     """Write an outcome once; a payment that another process settled before is left as it is."""
     now = timezone.now()
     with transaction.atomic():
-        payment = (
-            Payment.objects.select_for_update(of=("self",)).select_related("currency").get(pk=payment_id)
-        )
+        payment = Payment.objects.select_for_update(of=("self",)).select_related("currency").get(pk=payment_id)
         if payment.status != PaymentStatus.PENDING:
             return payment
         _close_attempts(payment, outcome, now)
@@ -52,9 +50,7 @@ def _close_attempts(payment: Payment, outcome: Outcome, now: datetime) -> None:
 
 def _change_status(payment: Payment, outcome: Outcome, now: datetime, reason: str) -> None:
     previous, payment.status = payment.status, _STATUS[outcome.result]
-    PaymentStatusChange.objects.create(
-        payment=payment, from_status=previous, to_status=payment.status, reason=reason
-    )
+    PaymentStatusChange.objects.create(payment=payment, from_status=previous, to_status=payment.status, reason=reason)
     if payment.status == PaymentStatus.COMPLETED:
         payment.completed_at = now
         _announce(

@@ -1,8 +1,8 @@
 """Charging: the ordinary ways it ends."""
 
 import pytest
-from payments.models import Payment, PaymentMethod
 
+from payments.models import Payment, PaymentMethod
 from testing.api import Api, sign_up
 from testing.outbox import events
 

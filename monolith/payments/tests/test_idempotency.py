@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from django.db import connections
 from django.utils import timezone
-from payments.models import Payment, PaymentAttempt
 
+from payments.models import Payment, PaymentAttempt
 from testing.api import Api, sign_up
 from testing.outbox import events
 

@@ -1,8 +1,8 @@
 """Reading payments and payment methods."""
 
 import pytest
-from payments.models import PaymentMethod
 
+from payments.models import PaymentMethod
 from testing.api import sign_up
 
 

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
+
 from payments.money import BadAmount, format_amount, parse_amount, to_minor
 
 GOOD = [

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+
 from payments import stripe_gateway
 from payments.models import Payment, PaymentAttempt
 from payments.services.reconcile import GIVE_UP_AFTER, REPLAY_WINDOW, due_payments, reconcile
 from payments.tasks import reconcile_pending_payments
-
 from testing.api import sign_up
 from testing.outbox import events
 

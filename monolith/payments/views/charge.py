@@ -76,9 +76,9 @@ def _payment_method(body: Body) -> int | str | None:
     value = body.raw("paymentMethodId")
     if value is None:
         body.fail("paymentMethodId", "is required")
-    elif isinstance(value, int) and not isinstance(value, bool):
-        return value
-    elif isinstance(value, str) and _STRIPE_ID.fullmatch(value):
+    elif (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, str) and _STRIPE_ID.fullmatch(value)
+    ):
         return value
     else:
         body.fail("paymentMethodId", "must be the id of a payment method, or a Stripe id such as pm_card_visa")

@@ -21,9 +21,7 @@ def list_payments(request: AuthenticatedRequest) -> JsonResponse:
 @authenticated
 def get_payment(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """One payment of the caller."""
-    payment = (
-        Payment.objects.filter(pk=payment_id, user_id=request.caller.user_id).select_related("currency").first()
-    )
+    payment = Payment.objects.filter(pk=payment_id, user_id=request.caller.user_id).select_related("currency").first()
     if payment is None:
         raise missing("payment")
     return JsonResponse(payment_json(payment))

@@ -27,9 +27,7 @@ def log_in(email: str, password: str, client: Client) -> tuple[User, Tokens]:
         correct = user.check_password(password)
     if user is None or not correct:
         LoginAttempt.objects.create(user=user, email=email, ip_address=client.ip_address, succeeded=False)
-        raise Problem(
-            401, "invalid-credentials", "Invalid credentials", "The e-mail address or the password is wrong."
-        )
+        raise Problem(401, "invalid-credentials", "Invalid credentials", "The e-mail address or the password is wrong.")
     with transaction.atomic():
         LoginAttempt.objects.create(user=user, email=email, ip_address=client.ip_address, succeeded=True)
         User.objects.filter(pk=user.pk).update(last_login=timezone.now())

@@ -85,9 +85,7 @@ def refresh(refresh_token: str) -> Tokens:
 def close_session(user_id: int, session_id: str | None) -> None:
     """End the session of an access token; ending it twice is no error."""
     if session_id and session_id.isascii() and session_id.isdigit():
-        Session.objects.filter(id=int(session_id), user_id=user_id, revoked_at=None).update(
-            revoked_at=timezone.now()
-        )
+        Session.objects.filter(id=int(session_id), user_id=user_id, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def close_all_sessions(user: User) -> None:

@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from django.utils import timezone
-from users.models import EmailVerification, PasswordReset, Session
 
 from testing.api import PASSWORD, Api, sign_up
 from testing.outbox import events
+from users.models import EmailVerification, PasswordReset, Session
 
 NEW_PASSWORD = "another-long-password"
 

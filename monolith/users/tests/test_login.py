@@ -6,10 +6,10 @@ from datetime import timedelta
 import jwt as pyjwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.utils import timezone
-from users import jwt
-from users.models import LoginAttempt, Session
 
 from testing.api import PASSWORD, Api, sign_up
+from users import jwt
+from users.models import LoginAttempt, Session
 
 
 def log_in(email="ada@example.com", password=PASSWORD):

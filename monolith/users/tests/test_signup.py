@@ -1,10 +1,10 @@
 """Sign-up."""
 
 import pytest
-from users.models import EmailAddress, User
 
 from testing.api import PASSWORD, Api, sign_up
 from testing.outbox import events
+from users.models import EmailAddress, User
 
 
 def test_answers_with_the_user_and_tokens():
@@ -55,9 +55,7 @@ def test_publishes_the_event_with_a_token_that_is_stored_only_hashed():
 
 def test_a_taken_address_is_refused_whatever_its_case():
     sign_up("ada@example.com")
-    answer = Api().post(
-        "/api/users/signup", {"email": "ADA@example.com", "password": PASSWORD, "displayName": "Other"}
-    )
+    answer = Api().post("/api/users/signup", {"email": "ADA@example.com", "password": PASSWORD, "displayName": "Other"})
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:banyan:problem:email-taken"
     assert len(events()) == 1
@@ -69,9 +67,7 @@ def test_a_failure_after_the_event_takes_the_event_back(monkeypatch):
         raise RuntimeError("the disk is full")
 
     monkeypatch.setattr("users.services.signup.open_session", fail)
-    answer = Api().post(
-        "/api/users/signup", {"email": "ada@example.com", "password": PASSWORD, "displayName": "Ada"}
-    )
+    answer = Api().post("/api/users/signup", {"email": "ada@example.com", "password": PASSWORD, "displayName": "Ada"})
     assert answer.status_code == 500
     assert answer.json()["type"] == "urn:banyan:problem:internal"
     assert "disk" not in answer.content.decode()
