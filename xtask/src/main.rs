@@ -1,3 +1,50 @@
 //! Developer tasks: cargo xtask up, down, status, logs, test, bench, tidy, generate.
 
-fn main() {}
+mod bench;
+mod cli;
+mod generate;
+mod logs;
+mod rollout;
+mod root;
+mod soak;
+mod status;
+mod table;
+mod test;
+mod tidy;
+mod trace;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Up(options) => up::up(options).await,
+        Command::Down(options) => up::down(options).await,
+        Command::Status { json } => status::status(json),
+        Command::Logs(options) => logs::logs(options).await,
+        Command::Rollout { name, basis_points } => rollout::rollout(&name, basis_points).await,
+        Command::Trace { trace_id } => trace::trace(&trace_id),
+        Command::Test { filter, rust_only } => test::test(filter.as_deref(), rust_only).await,
+        Command::Soak { name, count } => soak::soak(&name, count).await,
+        Command::Bench { name, json } => bench::bench(&name, json),
+        Command::Tidy => tidy::tidy(),
+        Command::Generate { check, release } => generate::generate(check, release),
+        Command::Completion { shell } => Ok(cli::completion(shell)),
+    }
+}

@@ -5,17 +5,25 @@
 //!
 //! - [`postgres`] and [`rabbitmq`] start one private server each, for the stack and for tests.
 //! - [`TestServers`] is the pair that all tests of this workspace share.
+//! - [`stack`] is the whole local stack: every process of the contracts, brought up, repaired and stopped.
 //! - [`process`] starts detached processes and finds them again without ever mistaking a reused pid.
 
 pub mod error;
 mod http;
+mod jwt_key;
 pub mod log_excerpt;
+pub mod nginx;
+pub mod packages;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod progress;
+pub mod python;
 pub mod rabbitmq;
+pub mod rollouts;
 pub mod run_as;
 mod secret;
+pub mod stack;
 mod test_servers;
 
 pub use error::StackError;

@@ -35,6 +35,11 @@ pub fn explain(log: &Path, from: u64) -> String {
     format!("its log {} says:\n  {}", log.display(), lines.join("\n  "))
 }
 
+/// Whether the log has this text after byte `from`.
+pub(crate) fn contains(log: &Path, from: u64, text: &str) -> bool {
+    tail(log, from).contains(text)
+}
+
 fn tail(log: &Path, from: u64) -> String {
     let mut bytes = Vec::new();
     if let Ok(mut file) = fs::File::open(log) {

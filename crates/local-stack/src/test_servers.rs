@@ -83,11 +83,7 @@ impl TestServers {
 
     /// `target/test-servers` of this workspace.
     pub fn dir() -> PathBuf {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-            || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"),
-            PathBuf::from,
-        );
-        target.join("test-servers")
+        target_dir().join("test-servers")
     }
 
     fn from_env() -> Option<Self> {
@@ -98,6 +94,15 @@ impl TestServers {
             management_url: get("BANYAN_TEST_MANAGEMENT_URL")?,
         })
     }
+}
+
+/// cargo's target directory of this workspace.
+pub(crate) fn target_dir() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap_or(Path::new("."));
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), |dir| workspace.join(dir))
 }
 
 /// Waits for the lock of the directory; it frees itself when its holder ends, however it ends.

@@ -17,8 +17,8 @@ pub enum Probe {
     Tcp(u16),
     /// The URL answers 2xx.
     Http(String),
-    /// The file exists (written by the process when it is ready).
-    File(std::path::PathBuf),
+    /// The log of this start has a line with this text.
+    LogLine(String),
     /// Nothing to ask: running is being ready.
     Alive,
 }
@@ -37,7 +37,7 @@ pub async fn wait_ready(
 ) -> Result<(), StackError> {
     let begin = Instant::now();
     loop {
-        let last = match ask(probe).await {
+        let last = match ask(probe, log, log_mark).await {
             Ok(()) if process.is_alive() => return Ok(()),
             Ok(()) => "answered by another process".to_owned(),
             Err(reason) => reason,
@@ -61,20 +61,12 @@ pub async fn wait_ready(
     }
 }
 
-impl Probe {
-    /// Asks once.
-    pub async fn succeeds(&self) -> bool {
-        ask(self).await.is_ok()
-    }
-}
-
-async fn ask(probe: &Probe) -> Result<(), String> {
+async fn ask(probe: &Probe, log: &Path, log_mark: u64) -> Result<(), String> {
     match probe {
         Probe::Alive => Ok(()),
-        Probe::File(path) => path
-            .exists()
+        Probe::LogLine(text) => log_excerpt::contains(log, log_mark, text)
             .then_some(())
-            .ok_or_else(|| format!("no {} yet", path.display())),
+            .ok_or_else(|| format!("no log line with `{text}` yet")),
         Probe::Tcp(port) => TcpStream::connect((Ipv4Addr::LOCALHOST, *port))
             .await
             .map(drop)

@@ -1,0 +1,188 @@
+//! The processes of the stack besides the two servers: commands, settings, probes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Layout;
+use super::build::Binaries;
+use super::record::StackRecord;
+use super::servers::{Access, RELAY_ROLE, SERVICES};
+use super::unit::Unit;
+use crate::error::StackError;
+use crate::process::{Probe, Spawn};
+use crate::python::Venv;
+
+/// Everything that a process may need to know.
+#[derive(Debug)]
+pub struct Surroundings<'a> {
+    /// Files and ports.
+    pub layout: &'a Layout,
+    /// Built programs.
+    pub binaries: &'a Binaries,
+    /// Databases and brokers.
+    pub access: &'a Access,
+    /// The Python environment.
+    pub venv: &'a Venv,
+}
+
+impl Surroundings<'_> {
+    /// A built program.
+    pub fn binary(&self, name: &str) -> Result<PathBuf, StackError> {
+        self.binaries
+            .get(name)
+            .cloned()
+            .ok_or_else(|| StackError::Missing {
+                program: format!("the binary `{name}`"),
+                mend: "cargo built no such target; see PACKAGES in crates/local-stack/src/stack/build.rs"
+                    .to_owned(),
+            })
+    }
+
+    fn spawn(&self, name: &str, program: PathBuf) -> Spawn {
+        Spawn::new(name, program, &self.layout.log(name)).dir(&self.layout.root)
+    }
+
+    /// The outside world: mail, traces, Stripe.
+    pub fn sinks(&self) -> Result<Vec<Unit>, StackError> {
+        let listen = |name: &str| format!("127.0.0.1:{}", self.layout.port(name));
+        let path = |name: &str| self.layout.file(name).display().to_string();
+        let mail = self.spawn("mail", self.binary("dev-sinks")?);
+        let mail = mail.args(["mail", "--listen", &listen("mail"), "--maildir", &path("mail")]);
+        let traces = self.spawn("traces", self.binary("dev-sinks")?);
+        let traces = traces.args(["otlp", "--listen", &listen("traces"), "--dir", &path("traces")]);
+        let script = self
+            .layout
+            .root
+            .join("crates/local-stack/python/serve_localstripe.py");
+        let stripe = self.spawn("stripe", self.venv.program("python")).args([&script]);
+        let port = self.layout.port("stripe").to_string();
+        let stripe = stripe.args(["--port", &port, "--state", &path("stripe.pickle")]);
+        let mut stripe = Unit::tcp("stripe", self.layout.port("stripe"), stripe);
+        stripe.url = Some(self.layout.url("stripe"));
+        stripe.sources.push(script);
+        let mut traces = Unit::tcp("traces", self.layout.port("traces"), traces);
+        traces.url = Some(format!("{}/traces", self.layout.url("traces")));
+        Ok(vec![
+            Unit::tcp("mail", self.layout.port("mail"), mail),
+            traces,
+            stripe,
+        ])
+    }
+
+    /// The extracted services.
+    pub fn services(&self) -> Result<Vec<Unit>, StackError> {
+        SERVICES.into_iter().map(|name| self.service(name)).collect()
+    }
+
+    fn service(&self, name: &'static str) -> Result<Unit, StackError> {
+        let mut spawn = self.spawn(name, self.binary(name)?).args(["serve"]);
+        if name == "cutover" {
+            spawn = spawn.args(["--only", "relay"]);
+        }
+        spawn.env.extend(self.service_env(name));
+        Ok(Unit::http(name, self.layout.port(name), "/readyz", spawn))
+    }
+
+    /// The configuration of a service, as environment variables.
+    pub fn service_env(&self, name: &str) -> Vec<(String, String)> {
+        let prefix = format!("BANYAN_{}__", name.to_uppercase());
+        // The relay in `cutover` drains the monolith's outbox, under a role that can do just that.
+        let role = if name == "cutover" { RELAY_ROLE } else { name };
+        let mut settings = vec![
+            ("HTTP__LISTEN", format!("127.0.0.1:{}", self.layout.port(name))),
+            ("DATABASE__URL", self.access.database(role)),
+            ("BROKER__URL", self.access.broker(name)),
+            (
+                "AUTH__JWKS_URL",
+                format!("{}/.well-known/jwks.json", self.layout.url("monolith")),
+            ),
+        ];
+        if name == "notifications" {
+            let gateway = self.layout.url("gateway");
+            settings.extend([
+                ("EMAIL__SMTP__HOST", "127.0.0.1".to_owned()),
+                ("EMAIL__SMTP__PORT", self.layout.port("mail").to_string()),
+                (
+                    "EMAIL__PREFERENCES_URL",
+                    format!("{gateway}/settings/notifications"),
+                ),
+                (
+                    "LINKS__VERIFY_EMAIL",
+                    format!("{gateway}/verify-email?token={{token}}"),
+                ),
+                (
+                    "LINKS__RESET_PASSWORD",
+                    format!("{gateway}/reset-password?token={{token}}"),
+                ),
+                ("LINKS__EXPORT", format!("{gateway}/api/reports/exports/{{id}}")),
+            ]);
+        }
+        let own = settings
+            .into_iter()
+            .map(|(key, value)| (format!("{prefix}{key}"), value));
+        own.chain(self.telemetry_env()).collect()
+    }
+
+    /// Traces go to the sink at short notice, so that one sees them while trying things.
+    fn telemetry_env(&self) -> [(String, String); 2] {
+        [
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(),
+                self.layout.url("traces"),
+            ),
+            ("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "500".to_owned()),
+        ]
+    }
+
+    /// The settings of the monolith and of its management commands.
+    pub fn monolith_env(&self, record: &mut StackRecord) -> Vec<(String, String)> {
+        let file = |name: &str| self.layout.file(name).display().to_string();
+        let settings = [
+            ("DATABASE_URL", self.access.database("legacy")),
+            ("CELERY_BROKER_URL", self.access.broker("monolith")),
+            ("STRIPE_API_BASE", self.layout.url("stripe")),
+            ("STRIPE_API_KEY", "sk_test_banyan".to_owned()),
+            ("EMAIL_HOST", "127.0.0.1".to_owned()),
+            ("EMAIL_PORT", self.layout.port("mail").to_string()),
+            ("JWT_PRIVATE_KEY_FILE", file("jwt-ed25519.pem")),
+            ("BANYAN_ROLLOUTS_FILE", file("rollouts.json")),
+            ("DJANGO_SECRET_KEY", record.secret("monolith.secret_key")),
+            ("PUBLIC_BASE_URL", self.layout.url("gateway")),
+            (
+                "MONOLITH_BIND",
+                format!("127.0.0.1:{}", self.layout.port("monolith")),
+            ),
+            ("PYTHONUNBUFFERED", "1".to_owned()),
+        ];
+        let own = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
+        own.chain(self.telemetry_env()).collect()
+    }
+
+    /// The monolith's web server and its task worker.
+    pub fn monolith(&self, env: &[(String, String)]) -> Vec<Unit> {
+        let dir = self.layout.root.join("monolith");
+        let sources = vec![dir.clone(), self.layout.root.join("clients/python/src")];
+        let mut web = self.spawn("monolith", self.venv.program("gunicorn")).dir(&dir);
+        web = web.args(["-c", "gunicorn.conf.py", "monolith.wsgi"]);
+        web.env.extend_from_slice(env);
+        let mut web = Unit::http("monolith", self.layout.port("monolith"), "/readyz", web);
+        web.sources.clone_from(&sources);
+        let mut worker = self.spawn("worker", self.venv.program("celery")).dir(&dir);
+        worker = worker.args([
+            "-A",
+            "monolith",
+            "worker",
+            "--beat",
+            "--concurrency",
+            "2",
+            "--loglevel",
+            "INFO",
+        ]);
+        worker.env.extend_from_slice(env);
+        let ready = Probe::LogLine(" ready.".to_owned());
+        let mut worker = Unit::new("worker", None, worker, ready, Probe::Alive);
+        worker.timeout = Duration::from_mins(2);
+        worker.sources = sources;
+        vec![web, worker]
+    }
+}

@@ -1,0 +1,20 @@
+//! `cargo xtask soak`
+
+use std::process::ExitCode;
+
+use crate::test;
+
+/// Runs the tests of this name with their heavy counts: `BANYAN_SOAK=1`, and `BANYAN_SOAK_COUNT` where one is given.
+pub(crate) async fn soak(name: &str, count: Option<u32>) -> anyhow::Result<ExitCode> {
+    test::prepare().await?;
+    test::servers().await?;
+    if test::build_binaries()? != ExitCode::SUCCESS {
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut command = test::rust_tests(Some(name));
+    command.env("BANYAN_SOAK", "1");
+    if let Some(count) = count {
+        command.env("BANYAN_SOAK_COUNT", count.to_string());
+    }
+    test::finish(&mut command, "the soak")
+}
