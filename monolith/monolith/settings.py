@@ -113,6 +113,7 @@ MAIL_DOMAIN = env.text("MAIL_DOMAIN", "banyan.example")  # right side of every M
 
 CELERY_BROKER_URL = env.text("CELERY_BROKER_URL", hint="amqp://user:password@host:port/celery")
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the worker waits for its broker for as long as it takes
 CELERY_BROKER_CONNECTION_TIMEOUT = 2
 # A request must not wait for a broker that is away: `deliver_pending` finds what was not queued.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
@@ -126,7 +127,6 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 # The schedule is kept in memory: every periodic task is idempotent, so no state file is needed.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
@@ -178,6 +178,9 @@ LOGGING = {
     "loggers": {
         # Answers are logged once, by gunicorn's access log; Django's own 4xx lines repeat it.
         "django.request": {"level": "ERROR"},
+        # One line per task when it ends is enough.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
         # Stripe's client logs request paths and bodies at INFO.
         "stripe": {"level": "WARNING"},
     },

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Task, shared_task
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError
 from django.utils import timezone
 
 from .models import NotificationLog, Status
@@ -24,7 +24,7 @@ BATCH = 500
 _options: dict[str, Any] = {
     "bind": True,
     "max_retries": None,  # the notification's row counts
-    "autoretry_for": (OperationalError,),
+    "autoretry_for": (OperationalError, InterfaceError),
     "retry_backoff": True,
     "retry_backoff_max": 60,
 }

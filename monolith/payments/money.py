@@ -8,7 +8,7 @@ from typing import Any
 
 # numeric(14,3) has eleven digits before the point.
 MAX_INTEGER_DIGITS = 11
-_AMOUNT = re.compile(r"[0-9]{1,%d}(\.[0-9]{1,20})?" % MAX_INTEGER_DIGITS, re.ASCII)
+_AMOUNT = re.compile(rf"[0-9]{{1,{MAX_INTEGER_DIGITS}}}(\.[0-9]{{1,20}})?")
 
 
 class BadAmount(ValueError):

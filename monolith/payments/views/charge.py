@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from django.http import JsonResponse
 
@@ -52,37 +53,46 @@ def _idempotency_key(request: AuthenticatedRequest) -> str:
 
 def _read(body: Body, caller: int, key: str) -> Charge:
     user_id = body.integer_or_none("userId")
-    code = body.text("currency", max_length=3, min_length=3)
+    currency = _currency(body)
+    amount = _amount(body, currency)
     method = _payment_method(body)
     capture = body.boolean("capture", default=True)
     description = body.text("description", max_length=500, min_length=0, default="")
-    currency = Currency.objects.filter(code=code, is_active=True).first()
-    if currency is None and code:
-        body.fail("currency", "is not a currency that can be charged, such as USD")
-    amount = None
-    try:
-        # Without a known currency, only the form of the amount can be judged.
-        amount = parse_amount(body.raw("amount"), currency.decimals if currency else 3)
-    except BadAmount as error:
-        body.fail("amount", "is required" if body.raw("amount") is None else str(error))
     body.done()
     if user_id is not None and user_id != caller:
         raise Problem(403, "forbidden", "Forbidden", "userId must be the caller's own.")
-    assert currency is not None and amount is not None and method is not None  # `done` has raised
     return Charge(caller, amount, currency, method, capture, description, key)
 
 
-def _payment_method(body: Body) -> int | str | None:
+def _currency(body: Body) -> Currency:
+    code = body.text("currency", max_length=3, min_length=3)
+    currency = Currency.objects.filter(code=code, is_active=True).first()
+    if currency is None:
+        if not any(error["field"] == "currency" for error in body.errors):
+            body.fail("currency", "is not a currency that can be charged, such as USD")
+        # Never charged: `done` answers first. Three decimals let the amount's form be judged meanwhile.
+        return Currency(code=code, decimals=3)
+    return currency
+
+
+def _amount(body: Body, currency: Currency) -> Decimal:
+    raw = body.raw("amount")
+    try:
+        return parse_amount(raw, currency.decimals)
+    except BadAmount as error:
+        body.fail("amount", "is required" if raw is None else str(error))
+        return Decimal(0)
+
+
+def _payment_method(body: Body) -> int | str:
     value = body.raw("paymentMethodId")
-    if value is None:
-        body.fail("paymentMethodId", "is required")
-    elif (isinstance(value, int) and not isinstance(value, bool)) or (
-        isinstance(value, str) and _STRIPE_ID.fullmatch(value)
-    ):
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
-    else:
-        body.fail("paymentMethodId", "must be the id of a payment method, or a Stripe id such as pm_card_visa")
-    return None
+    if isinstance(value, str) and _STRIPE_ID.fullmatch(value):
+        return value
+    required = "must be the id of a payment method, or a Stripe id such as pm_card_visa"
+    body.fail("paymentMethodId", "is required" if value is None else required)
+    return 0
 
 
 def _status(payment: Payment) -> int:
