@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use banyan_dev_sinks::mail::MailSink;
@@ -34,9 +35,19 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run(Command::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dev-sinks: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
-    match Command::parse() {
+    match command {
         Command::Mail { listen, maildir } => {
             let sink = MailSink::start_on_disk(listen, &maildir).await;
             let sink =

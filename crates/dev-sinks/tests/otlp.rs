@@ -70,7 +70,8 @@ fn story() -> [ExportTraceServiceRequest; 2] {
     });
     insert.attributes = vec![text("db.collection.name", "outbox")];
     let root = span(1, None, "POST /api/payments/charge", 2, 0, 50);
-    let process = span(3, Some(1), "process notifications.events", 5, 60, 80);
+    let mut process = span(3, Some(1), "process notifications.events", 5, 60, 80);
+    process.attributes = vec![text("messaging.message.id", "0190")];
     [
         of("monolith", vec![insert, root]),
         of("notifications", vec![process]),
@@ -140,8 +141,8 @@ async fn keeps_plain_and_gzipped_spans_and_draws_the_tree() {
     let expected = "\
 trace 4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b · 3 spans · monolith, notifications
    0.000 ms   50.000 ms  monolith  POST /api/payments/charge
-  10.000 ms    2.000 ms  ├─ monolith  INSERT outbox  name=outbox  ERROR unique violation
-  60.000 ms   20.000 ms  └─ notifications  process notifications.events
+  10.000 ms    2.000 ms  ├─ monolith  INSERT outbox  ERROR unique violation
+  60.000 ms   20.000 ms  └─ notifications  process notifications.events  message=0190
 ";
     assert_eq!(sink.tree(&"4b".repeat(16)), expected);
 }

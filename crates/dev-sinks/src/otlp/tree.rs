@@ -6,11 +6,10 @@ use std::fmt::Write;
 use super::Span;
 
 /// What is worth a place beside the name, in this order.
-const SHOWN: [&str; 8] = [
+const SHOWN: [&str; 7] = [
     "http.response.status_code",
     "messaging.rabbitmq.destination.routing_key",
     "messaging.message.id",
-    "db.collection.name",
     "server.address",
     "error.type",
     "exception.type",
@@ -69,6 +68,11 @@ impl Drawing<'_> {
         for name in SHOWN {
             if let Some(value) = span.attributes.get(name) {
                 let short = name.rsplit('.').next().unwrap_or(name);
+                let short = if name == "messaging.message.id" {
+                    "message"
+                } else {
+                    short
+                };
                 let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                 let _ = write!(text, "  {short}={value}");
             }
