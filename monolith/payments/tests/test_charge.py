@@ -2,6 +2,7 @@
 
 import pytest
 
+from payments import stripe_gateway
 from payments.models import Payment, PaymentMethod
 from testing.api import Api, sign_up
 from testing.outbox import events
@@ -112,6 +113,14 @@ def test_money_is_only_reserved_without_capture(api):
     assert (answer.status_code, answer.json()["status"]) == (201, "requires_capture")
     assert answer.json()["completedAt"] is None
     assert events("payment.completed") == []
+
+
+def test_a_card_that_asks_for_its_holder_waits_for_them(api):
+    card = {"number": "4000002500003155", "exp_month": 12, "exp_year": 2030, "cvc": "123"}
+    method = stripe_gateway._client().v1.payment_methods.create({"type": "card", "card": card})
+    answer = api.charge(paymentMethodId=method.id)
+    assert (answer.status_code, answer.json()["status"]) == (201, "requires_action")
+    assert [event.type for event in events()] == ["user.signup"]
 
 
 def test_the_same_card_by_name_is_attached_once(api):
