@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from .problems import Problem, render
+from .problems import Problem, malformed, render
 
 View = Callable[..., HttpResponse]
 
@@ -33,6 +33,11 @@ def by_method(**views: View) -> View:
     # Each pair of path and method is one operation of the public API.
     dispatch.operations = views  # type: ignore[attr-defined]
     return dispatch
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that is refused before any view, such as one with an impossible Host."""
+    return render(request, malformed("The request could not be read."))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

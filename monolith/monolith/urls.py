@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from common.views import not_found, server_error
+from common.views import bad_request, not_found, server_error
 from monolith.health import healthz, readyz
 from users.views.jwks import jwks
 
@@ -15,5 +15,6 @@ urlpatterns = [
     path("api/notifications/", include("notifications.urls")),
 ]
 
+handler400 = bad_request
 handler404 = not_found
 handler500 = server_error

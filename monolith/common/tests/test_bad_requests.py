@@ -52,6 +52,17 @@ def test_a_path_that_is_not_there():
         check(Api().get(path), 404, "not-found")
 
 
+def test_a_host_that_is_impossible(settings):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{__name__}.asks_for_the_host"]
+    answer = Api().client.get("/healthz", headers={"Host": "evil<>"})
+    check(answer, 400, "bad-request")
+
+
+def asks_for_the_host(get_response):
+    """Middleware, as tracing adds one."""
+    return lambda request: get_response(request) if request.get_host() else None
+
+
 def test_a_method_that_is_not_possible():
     answer = Api().send("DELETE", SIGNUP)
     check(answer, 405, "method-not-allowed")
