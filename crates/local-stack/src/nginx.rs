@@ -75,14 +75,8 @@ struct Variables<'a> {
     #[serde(flatten)]
     settings: &'a GatewaySettings,
     generation: &'a str,
-    state_dir: String,
-    access_log: String,
-    error_log: &'static str,
-    js_module: String,
-    identity_js: String,
-    /// nginx runs as one account throughout, so its workers need no other.
-    user: Option<&'a str>,
-    workers: Option<u16>,
+    prefix: &'a Path,
+    js_module: PathBuf,
 }
 
 impl Nginx {
@@ -133,6 +127,7 @@ impl Nginx {
     pub fn spawn(&self, log: &Path) -> Spawn {
         Spawn::new("gateway", "nginx", log)
             .args(self.arguments("gateway.conf"))
+            .args(["-g", "daemon off;"])
             .dir(&self.dir)
             .run_as(self.account.as_ref())
     }
@@ -190,17 +185,11 @@ impl Nginx {
             program: "nginx's JavaScript module (ngx_http_js_module.so)".to_owned(),
             mend: "install the package `libnginx-mod-http-js` (`cargo xtask up` does)".to_owned(),
         })?;
-        let path_of = |name: &str| self.dir.join(name).display().to_string();
         let variables = Variables {
             settings,
             generation,
-            state_dir: self.dir.display().to_string(),
-            access_log: path_of("access.log"),
-            error_log: "stderr",
-            js_module: js_module.display().to_string(),
-            identity_js: path_of("identity.js"),
-            user: None,
-            workers: None,
+            prefix: &self.dir,
+            js_module,
         };
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);

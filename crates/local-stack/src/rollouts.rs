@@ -1,11 +1,16 @@
 //! The rollout rules of the local stack, until the control plane serves them.
 
+use std::fs;
 use std::path::Path;
 
+use banyan_cohort::Rules;
 use serde_json::{Value, json};
 
-use crate::error::StackError;
+use crate::error::{IoContext as _, StackError};
 use crate::secret;
+
+/// For messages.
+const WHAT: &str = "rollout rules";
 
 /// 100 %, in basis points.
 pub const FULL: u16 = 10_000;
@@ -18,36 +23,33 @@ pub fn ensure(path: &Path) -> Result<(), StackError> {
     set(path, "notifications-v2", FULL).map(drop)
 }
 
-/// Sets the share of one rollout and returns the rules. Readers see the old file or the new one, never a part.
-pub fn set(path: &Path, rollout: &str, basis_points: u16) -> Result<Value, StackError> {
-    if basis_points > FULL {
-        return Err(StackError::Other(format!(
-            "{basis_points} basis points are more than all ({FULL})"
-        )));
-    }
-    if !rollout
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        || rollout.is_empty()
-    {
-        return Err(StackError::Other(format!(
-            "`{rollout}` is no rollout: letters, digits and `-` only"
-        )));
-    }
-    let mut rules: Value =
-        secret::read_json(path, "rollout rules")?.unwrap_or_else(|| json!({ "version": 1, "rollouts": {} }));
-    rules["rollouts"][rollout] = json!({ "basisPoints": basis_points, "ruleVersion": 1 });
+/// Sets the share of one rollout and returns the rules. Readers see the old file or the new one, never a part, and never
+/// rules that they would refuse.
+pub fn set(path: &Path, rollout: &str, basis_points: u16) -> Result<Rules, StackError> {
+    let mut document: Value = secret::read_json(path, WHAT)?.unwrap_or_else(|| json!(Rules::none()));
+    document["rollouts"][rollout] = json!({ "basisPoints": basis_points, "ruleVersion": 1 });
+    let text = serde_json::to_vec(&document).map_err(|error| StackError::Other(error.to_string()))?;
+    let rules = parse(path, &text)?;
     secret::write_json(path, &rules)?;
     Ok(rules)
 }
 
-/// The share of a rollout; 0 where the rules do not name it.
+/// The share of a rollout; 0 where the rules do not name it, or where there are none.
 pub fn basis_points(path: &Path, rollout: &str) -> Result<u16, StackError> {
-    let rules: Option<Value> = secret::read_json(path, "rollout rules")?;
-    let share = rules
-        .as_ref()
-        .and_then(|rules| rules["rollouts"][rollout]["basisPoints"].as_u64());
-    Ok(share.and_then(|share| u16::try_from(share).ok()).unwrap_or(0))
+    match fs::read(path) {
+        Ok(text) => Ok(parse(path, &text)?.basis_points(rollout)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error).at("read", path),
+    }
+}
+
+fn parse(path: &Path, text: &[u8]) -> Result<Rules, StackError> {
+    let damaged = |error: banyan_cohort::RulesError| StackError::Damaged {
+        path: path.to_owned(),
+        what: WHAT,
+        message: error.to_string(),
+    };
+    Rules::parse(text).map_err(damaged)
 }
 
 #[cfg(test)]

@@ -68,6 +68,9 @@ struct Record {
     #[serde(default)]
     roles: BTreeMap<String, String>,
     process: Option<Identity>,
+    /// Whether that process was seen to be ready.
+    #[serde(default)]
+    ready: bool,
 }
 
 /// A private PostgreSQL server under a directory of its own. Dropping it kills the server unless [`Postgres::detach`]
@@ -108,6 +111,7 @@ impl Postgres {
                 admin_password: secret::password(),
                 roles: BTreeMap::new(),
                 process: None,
+                ready: false,
             },
         };
         if !record.process.as_ref().is_some_and(Identity::is_alive) {
@@ -163,25 +167,32 @@ impl Postgres {
 
     /// Starts the server unless it runs.
     pub async fn ensure_running(&self) -> Result<(), StackError> {
-        if self.process().is_some() {
-            return Ok(());
-        }
-        let (port, spawn) = (self.port(), self.prepare()?);
-        ports::require_free("postgres", port)?;
+        let (process, mark) = match self.process() {
+            Some(_) if self.record().ready => return Ok(()),
+            // Whoever started it was interrupted before it was ready.
+            Some(process) => (process, 0),
+            None => self.launch()?,
+        };
+        let probe = Probe::Tcp(self.port());
+        wait_ready("postgres", &process, &probe, START_TIMEOUT, &self.log(), mark).await?;
+        admin::wait_accepting(&self.admin_url(), START_TIMEOUT).await?;
+        self.record().ready = true;
+        self.save()
+    }
+
+    /// Starts the server; returns it and where its log begins.
+    fn launch(&self) -> Result<(Identity, u64), StackError> {
+        let spawn = self.prepare()?;
+        ports::require_free("postgres", self.port())?;
         let mark = spawn.log_mark();
         let process = spawn.start()?;
-        self.record().process = Some(process.clone());
+        {
+            let mut record = self.record();
+            record.process = Some(process.clone());
+            record.ready = false;
+        }
         self.save()?;
-        wait_ready(
-            "postgres",
-            &process,
-            &Probe::Tcp(port),
-            START_TIMEOUT,
-            &spawn.log,
-            mark,
-        )
-        .await?;
-        admin::wait_accepting(&self.admin_url(), START_TIMEOUT).await
+        Ok((process, mark))
     }
 
     /// Kills the postmaster and every backend (`kill -9`), as a power cut of this server would.

@@ -90,6 +90,7 @@ impl Spawn {
             .open(&self.log)
             .at("open", &self.log)?;
         let err = out.try_clone().at("open", &self.log)?;
+        let mark = self.log_mark();
         let mut command = detached(&program);
         command.args(&self.args).current_dir(&self.dir);
         command.envs(self.env.iter().map(|(key, value)| (key, value)));
@@ -103,7 +104,7 @@ impl Spawn {
         std::thread::spawn(move || child.wait());
         identity.ok_or_else(|| StackError::Died {
             name: self.name.clone(),
-            log: log_excerpt::explain(&self.log, 0),
+            log: log_excerpt::explain(&self.log, mark),
         })
     }
 }

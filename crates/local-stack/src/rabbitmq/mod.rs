@@ -39,6 +39,9 @@ struct Record {
     admin_password: String,
     epmd: Option<Identity>,
     process: Option<Identity>,
+    /// Whether that process was seen to be ready.
+    #[serde(default)]
+    ready: bool,
 }
 
 /// A private RabbitMQ node under a directory of its own. Dropping it kills the node unless [`RabbitMq::detach`] was
@@ -77,6 +80,7 @@ impl RabbitMq {
                 admin_password: secret::password(),
                 epmd: None,
                 process: None,
+                ready: false,
             },
         };
         if !record.process.as_ref().is_some_and(Identity::is_alive) {
@@ -171,29 +175,46 @@ impl RabbitMq {
 
     /// Starts the node unless it runs, and waits until it takes AMQP connections and management requests.
     pub async fn ensure_running(&self) -> Result<(), StackError> {
-        if self.process().is_some() {
-            return Ok(());
-        }
         self.ensure_epmd().await?;
-        let (port, management_port) = (self.port(), self.management_port());
-        ports::require_free("rabbitmq", port)?;
-        ports::require_free("rabbitmq management", management_port)?;
-        self.move_distribution_if_taken()?;
-        let spawn = self.prepare()?;
-        let mark = spawn.log_mark();
-        let process = spawn.start()?;
-        self.record().process = Some(process.clone());
-        self.save()?;
-        let health = format!("{}/api/health/checks/port-listener/{port}", self.management_url());
+        let (process, mark) = match self.process() {
+            Some(_) if self.record().ready => return Ok(()),
+            // Whoever started it was interrupted before it was ready.
+            Some(process) => (process, 0),
+            None => self.launch()?,
+        };
+        let health = format!(
+            "{}/api/health/checks/port-listener/{}",
+            self.management_url(),
+            self.port()
+        );
         wait_ready(
             "rabbitmq",
             &process,
             &Probe::Http(health),
             START_TIMEOUT,
-            &spawn.log,
+            &self.log(),
             mark,
         )
-        .await
+        .await?;
+        self.record().ready = true;
+        self.save()
+    }
+
+    /// Starts the node; returns it and where its log begins.
+    fn launch(&self) -> Result<(Identity, u64), StackError> {
+        ports::require_free("rabbitmq", self.port())?;
+        ports::require_free("rabbitmq management", self.management_port())?;
+        self.move_distribution_if_taken()?;
+        let spawn = self.prepare()?;
+        let mark = spawn.log_mark();
+        let process = spawn.start()?;
+        {
+            let mut record = self.record();
+            record.process = Some(process.clone());
+            record.ready = false;
+        }
+        self.save()?;
+        Ok((process, mark))
     }
 
     /// Kills the node (`kill -9` of the Erlang VM and its helpers), as a power cut of this server would.

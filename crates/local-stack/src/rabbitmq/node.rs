@@ -11,6 +11,10 @@ use crate::process::{Probe, Spawn, wait_ready};
 use crate::run_as::private_dir;
 use crate::{ports, secret};
 
+/// What every node is set to, in production as here.
+const COMMON: &str = include_str!("../../../../deploy/rabbitmq/rabbitmq.conf");
+const PLUGINS: &str = include_str!("../../../../deploy/rabbitmq/enabled_plugins");
+
 /// The server's own start script. Debian's `/usr/sbin/rabbitmq-server` switches to the machine's account and
 /// directories, so the one below it is called.
 pub fn server_script() -> Result<PathBuf, StackError> {
@@ -81,7 +85,7 @@ impl RabbitMq {
         private_dir(&home, self.account.as_ref())?;
         self.write_cookie(&home)?;
         let plugins = self.dir.join("enabled_plugins");
-        self.write_file(&plugins, "[rabbitmq_management].\n", 0o644)?;
+        self.write_file(&plugins, PLUGINS, 0o644)?;
         let configuration = self.dir.join("rabbitmq.conf");
         self.write_file(&configuration, &self.configuration(), 0o600)?;
         let record = self.record().clone();
@@ -133,6 +137,7 @@ impl RabbitMq {
         let record = self.record();
         format!(
             "# Written by local-stack at every start; changes here are lost.\n\
+             {COMMON}\n\
              listeners.tcp.default = 127.0.0.1:{port}\n\
              management.tcp.ip = 127.0.0.1\n\
              management.tcp.port = {management}\n\
@@ -140,12 +145,7 @@ impl RabbitMq {
              default_pass = {password}\n\
              default_vhost = /\n\
              loopback_users.{ADMIN} = true\n\
-             disk_free_limit.absolute = 50MB\n\
-             vm_memory_high_watermark.relative = 0.4\n\
-             log.console = true\n\
-             log.console.level = info\n\
-             log.connection.level = warning\n\
-             log.file = false\n",
+             disk_free_limit.absolute = 50MB\n",
             port = record.port,
             management = record.management_port,
             password = record.admin_password,

@@ -1,5 +1,7 @@
 //! PostgreSQL and RabbitMQ of the stack, with the roles, databases, vhosts and users of the contracts.
 
+use serde::Deserialize;
+
 use super::Layout;
 use super::record::{ProcessRecord, StackRecord};
 use crate::error::StackError;
@@ -143,17 +145,10 @@ impl Servers {
         access.databases.insert(RELAY_ROLE.to_owned(), relay);
         self.rabbitmq.create_vhost(VHOST).await?;
         self.rabbitmq.create_vhost(CELERY_VHOST).await?;
-        for service in SERVICES {
-            let patterns = broker_permissions(service);
-            let url = self
-                .broker_user(record, service, VHOST, [&patterns[0], &patterns[1], &patterns[2]])
-                .await?;
-            access.brokers.insert(service.to_owned(), url);
+        for permission in permissions()? {
+            let url = self.broker_user(record, &permission).await?;
+            access.brokers.insert(permission.user, url);
         }
-        let celery = self
-            .broker_user(record, "monolith", CELERY_VHOST, [".*", ".*", ".*"])
-            .await?;
-        access.brokers.insert("monolith".to_owned(), celery);
         self.remember(record, &access);
         Ok(access)
     }
@@ -167,14 +162,19 @@ impl Servers {
     async fn broker_user(
         &self,
         record: &mut StackRecord,
-        user: &str,
-        vhost: &str,
-        patterns: [&str; 3],
+        permission: &Permission,
     ) -> Result<String, StackError> {
+        let Permission {
+            user,
+            vhost,
+            configure,
+            write,
+            read,
+        } = permission;
         let password = record.secret(&format!("rabbitmq.{user}"));
         let management = self.rabbitmq.management();
         management.create_user(user, &password).await?;
-        management.grant(vhost, user, patterns).await?;
+        management.grant(vhost, user, [configure, write, read]).await?;
         Ok(self.rabbitmq.user_url(user, &password, vhost))
     }
 
@@ -201,17 +201,45 @@ impl Servers {
     }
 }
 
-/// What a service may configure, write and read: its own queues and the shared exchanges. The control plane works on
-/// every service's dead events.
-fn broker_permissions(service: &str) -> [String; 3] {
-    if service == "cutover" {
-        return [".*", ".*", ".*"].map(str::to_owned);
+/// Who may do what in which vhost.
+const PERMISSIONS: &str = include_str!("../../../../deploy/rabbitmq/permissions.json");
+
+/// What a user may configure, write and read in a vhost, as patterns of names.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Permission {
+    user: String,
+    vhost: String,
+    configure: String,
+    write: String,
+    read: String,
+}
+
+fn permissions() -> Result<Vec<Permission>, StackError> {
+    serde_json::from_str(PERMISSIONS).map_err(|error| StackError::Damaged {
+        path: "deploy/rabbitmq/permissions.json".into(),
+        what: "permissions of broker users",
+        message: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_owner_has_permissions_in_a_known_vhost() {
+        let permissions = permissions().unwrap();
+        for owner in SERVICES.into_iter().chain(["monolith"]) {
+            assert!(
+                permissions.iter().any(|permission| permission.user == owner),
+                "{owner}"
+            );
+        }
+        assert!(
+            permissions
+                .iter()
+                .all(|permission| [VHOST, CELERY_VHOST].contains(&permission.vhost.as_str()))
+        );
     }
-    let names = format!("{service}\\..*|domain-events|domain-events\\.unrouted|dlx");
-    // A retry goes to its queue by name, which is the default exchange's doing.
-    [
-        format!("^({names})$"),
-        format!("^({names}|amq\\.default)$"),
-        format!("^({names})$"),
-    ]
 }

@@ -34,19 +34,11 @@ pub async fn up(layout: &Layout, options: UpOptions, progress: &Progress) -> Res
     let record = StackRecord::load(layout)?;
     same_ports(layout, &record)?;
     let venv = Venv::at(&layout.file("venv"));
-    let (binaries, (), servers) = tokio::try_join!(
+    let (binaries, (), (servers, mut record)) = tokio::try_join!(
         build_binaries(layout, options, progress),
         ensure_venv(layout, &venv, progress),
-        servers::start(layout, progress),
+        start_servers(layout, record, progress),
     )?;
-    let mut record = StackRecord {
-        port_offset: layout.offset,
-        ..record
-    };
-    for process in servers.records() {
-        record.put(process);
-    }
-    record.save(layout)?;
     let access = servers.grant(&mut record).await?;
     jwt_key::ensure(&layout.file("jwt-ed25519.pem"))?;
     rollouts::ensure(&layout.file("rollouts.json"))?;
@@ -113,6 +105,24 @@ fn same_ports(layout: &Layout, record: &StackRecord) -> Result<(), StackError> {
         )));
     }
     Ok(())
+}
+
+/// Starts the servers and records them at once: they must be known even if something else fails.
+async fn start_servers(
+    layout: &Layout,
+    record: StackRecord,
+    progress: &Progress,
+) -> Result<(Servers, StackRecord), StackError> {
+    let servers = servers::start(layout, progress).await?;
+    let mut record = StackRecord {
+        port_offset: layout.offset,
+        ..record
+    };
+    for process in servers.records() {
+        record.put(process);
+    }
+    record.save(layout)?;
+    Ok((servers, record))
 }
 
 async fn build_binaries(
