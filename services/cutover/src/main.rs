@@ -1,3 +1,5 @@
 //! The migration control plane.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    banyan_service_kit::main::<cutover::Cutover>()
+}
