@@ -1,3 +1,5 @@
 //! The notifications service.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    banyan_service_kit::main::<notifications::Notifications>()
+}

@@ -1,0 +1,12 @@
+//! The service's three operations.
+
+mod error;
+mod get_preferences;
+mod list_notifications;
+mod position;
+mod put_preferences;
+mod router;
+mod schema;
+
+pub use error::ApiError;
+pub use router::{openapi, router};

@@ -1,0 +1,382 @@
+//! Opening a delivery: the lock that keeps two consumers from sending one event at once, and everything that the decision
+//! needs, read in one go.
+//!
+//! The locks are session-level advisory locks on one connection of its own per process: a killed process frees them by losing
+//! the connection, no transaction is open while a mail is sent, and no pooled connection waits for a mail server. The lock is
+//! taken in a statement before the read, not within it: a statement sees the database as it was when it began, so a lock taken
+//! in the middle could be followed by an inbox as it was before the other consumer's commit.
+//!
+//! Needs real sessions: a pooler in transaction mode cannot stand in between.
+
+use std::{collections::HashMap, time::Duration};
+
+use sqlx::{FromRow, PgConnection, PgPool, types::Json};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::{
+    CONSUMER, StoreError,
+    batch::{Batches, Worker},
+};
+use crate::domain::{
+    category::Category,
+    contact::Contact,
+    notification::channel_from_name,
+    routing::{Choice, Devices, Webhook},
+};
+
+/// A statement that takes longer is given up, and the connection with it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is known when a delivery begins.
+#[derive(Debug)]
+pub struct Opened {
+    /// The event was handled before: nothing is to be done.
+    pub seen: bool,
+    /// Id of the audit row: that of an earlier try, or a new one.
+    pub notification_id: i64,
+    /// Tries made before.
+    pub attempts: i32,
+    /// The user, if known.
+    pub contact: Option<Contact>,
+    /// What the user chose for this category.
+    pub choice: Choice,
+    /// Where else the user can be reached.
+    pub devices: Devices,
+    /// Generation of the templates in the database.
+    pub template_generation: i64,
+}
+
+/// The outcome of opening.
+#[derive(Debug)]
+pub enum Opening {
+    /// Nobody else is at it; the claim ends when it is dropped.
+    Ready(Box<Opened>, Claim),
+    /// Another delivery of the same event is under way.
+    Busy,
+}
+
+/// Holds the event's lock until dropped.
+#[derive(Debug)]
+pub struct Claim {
+    event_id: Uuid,
+    batches: Batches<Request>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.batches.tell(Request::Release(self.event_id));
+    }
+}
+
+/// Opens deliveries.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    batches: Batches<Request>,
+}
+
+/// A request to the worker.
+#[derive(Debug)]
+pub struct OpenRequest {
+    event_id: Uuid,
+    user_id: i64,
+    category: Category,
+    answer: oneshot::Sender<Result<Option<Opened>, StoreError>>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Open(OpenRequest),
+    Release(Uuid),
+}
+
+impl Sessions {
+    /// Starts the worker; it connects when it is first asked.
+    pub fn start(pool: PgPool) -> Self {
+        Self {
+            batches: Batches::start(Session {
+                pool,
+                connection: None,
+                held: HashMap::new(),
+            }),
+        }
+    }
+
+    /// Locks the event and reads what the decision needs.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn open(
+        &self,
+        event_id: Uuid,
+        user_id: i64,
+        category: Category,
+    ) -> Result<Opening, StoreError> {
+        let opened = self
+            .batches
+            .ask(|answer| {
+                Request::Open(OpenRequest {
+                    event_id,
+                    user_id,
+                    category,
+                    answer,
+                })
+            })
+            .await?;
+        Ok(match opened {
+            None => Opening::Busy,
+            Some(opened) => Opening::Ready(
+                Box::new(opened),
+                Claim {
+                    event_id,
+                    batches: self.batches.clone(),
+                },
+            ),
+        })
+    }
+}
+
+/// The worker: owns the connection and knows which events are locked through it.
+struct Session {
+    pool: PgPool,
+    connection: Option<PgConnection>,
+    held: HashMap<Uuid, i64>,
+}
+
+impl Worker for Session {
+    type Request = Request;
+
+    async fn run(&mut self, requests: Vec<Request>) {
+        let (mut opens, mut releases) = (Vec::new(), Vec::new());
+        for request in requests {
+            match request {
+                Request::Release(event_id) => releases.extend(self.held.remove(&event_id)),
+                // Locks of one session do not exclude each other, so the same event twice in one process is told apart here.
+                Request::Open(open) if self.held.contains_key(&open.event_id) => {
+                    let _ = open.answer.send(Ok(None));
+                }
+                Request::Open(open) => {
+                    self.held.insert(open.event_id, lock_key(open.event_id));
+                    opens.push(open);
+                }
+            }
+        }
+        let outcome = match tokio::time::timeout(PATIENCE, self.serve(&releases, &opens)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StoreError::unavailable("database: no answer in time")),
+        };
+        if outcome.is_err() {
+            // The server frees the locks with the session; those still needed are taken again on the next connection.
+            self.connection = None;
+        }
+        self.answer(opens, outcome);
+    }
+}
+
+impl Session {
+    async fn serve(
+        &mut self,
+        releases: &[i64],
+        opens: &[OpenRequest],
+    ) -> Result<Vec<Option<Opened>>, StoreError> {
+        let opening: Vec<i64> = opens.iter().map(|open| lock_key(open.event_id)).collect();
+        let connection = match &mut self.connection {
+            Some(connection) => {
+                let locked = lock(connection, releases, &opening).await?;
+                return read(connection, opens, &locked).await;
+            }
+            None if opens.is_empty() => return Ok(Vec::new()),
+            slot => slot.insert(connect(&self.pool).await?),
+        };
+        let keep: Vec<i64> = self
+            .held
+            .values()
+            .copied()
+            .filter(|key| !opening.contains(key))
+            .collect();
+        lock(connection, &[], &keep).await?;
+        let locked = lock(connection, &[], &opening).await?;
+        read(connection, opens, &locked).await
+    }
+
+    fn answer(&mut self, opens: Vec<OpenRequest>, outcome: Result<Vec<Option<Opened>>, StoreError>) {
+        match outcome {
+            Ok(opened) => {
+                for (open, opened) in opens.into_iter().zip(opened) {
+                    let (event_id, ready) = (open.event_id, opened.is_some());
+                    let heard = open.answer.send(Ok(opened)).is_ok();
+                    if !ready {
+                        self.held.remove(&event_id);
+                    } else if !heard {
+                        // Whoever asked is gone, and no claim exists that would release it.
+                        self.connection = None;
+                        self.held.remove(&event_id);
+                    }
+                }
+            }
+            Err(error) => {
+                for open in opens {
+                    self.held.remove(&open.event_id);
+                    let _ = open.answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// The lock of an event: the low half of a UUIDv7 is random.
+fn lock_key(event_id: Uuid) -> i64 {
+    event_id.as_u64_pair().1.cast_signed()
+}
+
+async fn connect(pool: &PgPool) -> Result<PgConnection, StoreError> {
+    // Detached, so that the session's settings and locks never return to the pool.
+    let mut connection = pool.acquire().await?.detach();
+    // Every look-up below is by key; a plan made while the tables were small must not scan them when they have grown.
+    // A host that vanished frees its locks after half a minute.
+    sqlx::raw_sql(
+        "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+         SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4",
+    )
+    .execute(&mut connection)
+    .await?;
+    Ok(connection)
+}
+
+/// Gives up and takes locks; answers which were taken.
+async fn lock(connection: &mut PgConnection, release: &[i64], take: &[i64]) -> Result<Vec<bool>, StoreError> {
+    if release.is_empty() && take.is_empty() {
+        return Ok(Vec::new());
+    }
+    let locked: Vec<(bool, bool)> = sqlx::query_as(
+        "SELECT take, CASE WHEN take THEN pg_try_advisory_lock(key) ELSE pg_advisory_unlock(key) END
+         FROM (SELECT false AS take, key, n FROM unnest($1::bigint[]) WITH ORDINALITY AS r (key, n)
+               UNION ALL SELECT true, key, n FROM unnest($2::bigint[]) WITH ORDINALITY AS t (key, n)) AS all_keys
+         ORDER BY take, n",
+    )
+    .bind(release)
+    .bind(take)
+    .fetch_all(connection)
+    .await?;
+    Ok(locked
+        .into_iter()
+        .filter(|(take, _)| *take)
+        .map(|(_, locked)| locked)
+        .collect())
+}
+
+#[derive(FromRow)]
+#[allow(clippy::struct_excessive_bools, reason = "the columns of the statement below")]
+struct Row {
+    seen: bool,
+    notification_id: i64,
+    attempts: i32,
+    known: bool,
+    email: Option<String>,
+    display_name: Option<String>,
+    locale: Option<String>,
+    preferred_channel: Option<String>,
+    bounced: bool,
+    deleted: bool,
+    enabled: Option<bool>,
+    channel: Option<String>,
+    digest: Option<bool>,
+    devices: Option<Json<HashMap<String, Device>>>,
+    template_generation: i64,
+}
+
+#[derive(serde::Deserialize)]
+struct Device {
+    address: String,
+    secret: Option<String>,
+}
+
+async fn read(
+    connection: &mut PgConnection,
+    opens: &[OpenRequest],
+    locked: &[bool],
+) -> Result<Vec<Option<Opened>>, StoreError> {
+    let wanted: Vec<&OpenRequest> = opens
+        .iter()
+        .zip(locked)
+        .filter(|(_, locked)| **locked)
+        .map(|(open, _)| open)
+        .collect();
+    if wanted.is_empty() {
+        return Ok(locked.iter().map(|_| None).collect());
+    }
+    let event_ids: Vec<Uuid> = wanted.iter().map(|open| open.event_id).collect();
+    let user_ids: Vec<i64> = wanted.iter().map(|open| open.user_id).collect();
+    let categories: Vec<&str> = wanted.iter().map(|open| open.category.name()).collect();
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT EXISTS (SELECT FROM inbox WHERE consumer = $4 AND inbox.event_id = i.event_id) AS seen,
+           coalesce(l.id, nextval('notification_log_id_seq')) AS notification_id,
+           coalesce(l.attempts, 0) AS attempts,
+           c.user_id IS NOT NULL AS known, c.email, c.display_name, c.locale, c.preferred_channel,
+           c.bounced_at IS NOT NULL AS bounced, c.deleted_at IS NOT NULL AS deleted,
+           p.enabled, p.channel, p.digest,
+           (SELECT jsonb_object_agg(kind, jsonb_build_object('address', address, 'secret', secret))
+              FROM (SELECT DISTINCT ON (kind) kind, address, secret FROM device
+                    WHERE device.user_id = i.user_id AND active ORDER BY kind, id DESC) d) AS devices,
+           (SELECT generation FROM template_generation) AS template_generation
+         FROM unnest($1::uuid[], $2::bigint[], $3::text[]) WITH ORDINALITY AS i (event_id, user_id, category, n)
+         LEFT JOIN LATERAL (SELECT id, attempts FROM notification_log
+           WHERE notification_log.event_id = i.event_id AND notification_log.user_id = i.user_id
+           ORDER BY id LIMIT 1) l ON true
+         LEFT JOIN contact c ON c.user_id = i.user_id
+         LEFT JOIN preference p ON p.user_id = i.user_id AND p.category = i.category
+         ORDER BY i.n",
+    )
+    .bind(&event_ids)
+    .bind(&user_ids)
+    .bind(&categories)
+    .bind(CONSUMER)
+    .fetch_all(connection)
+    .await?;
+    let mut rows = rows.into_iter();
+    Ok(locked
+        .iter()
+        .map(|locked| {
+            if *locked {
+                rows.next().map(Opened::from)
+            } else {
+                None
+            }
+        })
+        .collect())
+}
+
+impl From<Row> for Opened {
+    fn from(row: Row) -> Self {
+        let mut devices = row.devices.map(|Json(devices)| devices).unwrap_or_default();
+        let webhook = devices.remove("webhook").and_then(|device| {
+            Some(Webhook {
+                url: device.address,
+                secret: device.secret?,
+            })
+        });
+        Self {
+            seen: row.seen,
+            notification_id: row.notification_id,
+            attempts: row.attempts,
+            contact: row.known.then(|| Contact {
+                email: row.email,
+                display_name: row.display_name,
+                locale: row.locale,
+                preferred_channel: row.preferred_channel.as_deref().and_then(channel_from_name),
+                bounced: row.bounced,
+                deleted: row.deleted,
+            }),
+            choice: Choice {
+                enabled: row.enabled.unwrap_or(true),
+                channel: row.channel.as_deref().and_then(channel_from_name),
+                digest: row.digest.unwrap_or(false),
+            },
+            devices: Devices {
+                phone: devices.remove("sms").map(|device| device.address),
+                webhook,
+            },
+            template_generation: row.template_generation,
+        }
+    }
+}
