@@ -94,6 +94,8 @@ pub(crate) async fn context<S: Service>(
 pub async fn start<S: Service>(config: &Loaded<S::Config>, roles: &[Role]) -> Result<Running, ServeError> {
     let started = Instant::now();
     let kit = Arc::clone(&config.kit);
+    // Telemetry does this too, but a test may start a service without it; an error means that it is done already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     http::install(S::NAME, S::VERSION).map_err(|error| ServeError::Other(error.into()))?;
     let shutdown = CancellationToken::new();
     let in_flight = TaskTracker::new();
@@ -270,6 +272,8 @@ impl Life {
             in_flight.wait().await;
             stop_relays.cancel();
             while relaying.join_next().await.is_some() {}
+            // A question that waits for an absent database would hold up the pool's end.
+            drop(background);
             pool.close().await;
         });
         let clean = drained.await.is_ok();
@@ -281,7 +285,6 @@ impl Life {
                 "stopped before everything had finished"
             );
         }
-        drop(background);
         clean
     }
 }

@@ -1,3 +1,5 @@
 //! The payments service.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    banyan_service_kit::main::<payments::Payments>()
+}

@@ -1,3 +1,5 @@
 //! The reporting service.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    banyan_service_kit::main::<reporting::Reporting>()
+}

@@ -1,3 +1,5 @@
 //! The users service.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    banyan_service_kit::main::<users::Users>()
+}

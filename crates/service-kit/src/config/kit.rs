@@ -33,10 +33,8 @@ pub struct KitConfig {
     /// How callers are known.
     pub auth: AuthConfig,
     /// The outbox relay.
-    #[serde(default)]
     pub relay: RelayConfig,
     /// The event consumer.
-    #[serde(default)]
     pub consumer: ConsumerConfig,
     /// How the process stops.
     pub shutdown: ShutdownConfig,

@@ -123,7 +123,13 @@ impl Reader<'_> {
         let path = if path == "." { String::new() } else { path };
         let inner = innermost(error.inner());
         if let ::config::ConfigError::NotFound(field) = inner {
-            return self.missing(join(&path, field));
+            // The `config` crate has put the sections before the field already, but not always.
+            let key = if field.starts_with(&path) {
+                field.clone()
+            } else {
+                join(&path, field)
+            };
+            return self.missing(key);
         }
         let message = inner.to_string();
         if let Some((field, expected)) = error::unknown_field(&message) {

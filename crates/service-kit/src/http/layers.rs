@@ -43,6 +43,7 @@ pub(crate) fn public(router: Router, config: &HttpConfig, verifier: Option<Verif
 
 /// Ends a request that takes too long: 408 while its body is still coming, 503 when it is the service that is late.
 async fn deadline(State(limit): State<Duration>, request: Request, next: Next) -> Response {
+    let _active = Active::one();
     let received = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     let request = if received.load(Ordering::Relaxed) {
         request
@@ -58,6 +59,22 @@ async fn deadline(State(limit): State<Duration>, request: Request, next: Next) -
         Err(_) => Problem::new(&REQUEST_TIMEOUT)
             .detail("the body did not arrive in time")
             .into_response(),
+    }
+}
+
+/// One request that is being worked on; counted out also when its client hangs up.
+struct Active;
+
+impl Active {
+    fn one() -> Self {
+        metrics::gauge!("http_server_active_requests").increment(1);
+        Self
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        metrics::gauge!("http_server_active_requests").decrement(1);
     }
 }
 

@@ -1,0 +1,9 @@
+//! The payments service: charges, refunds, payment methods, subscriptions, payouts and the ledger.
+//!
+//! Its operations are still the monolith's. The process that will serve them is here already, so that it can be
+//! deployed, watched and connected before it takes over anything: health, metrics, its own database with outbox and
+//! inbox, and the relay.
+
+mod app;
+
+pub use app::Payments;
