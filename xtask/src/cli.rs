@@ -45,6 +45,15 @@ pub(crate) enum Command {
         /// 32 hexadecimal digits, as in a `traceId` or `traceparent`; the beginning is enough where it is unique.
         trace_id: String,
     },
+    /// Open psql on a database of the running stack, as its owner.
+    Psql {
+        /// Role: legacy, payments, users, notifications, reporting, cutover.
+        #[arg(default_value = "legacy")]
+        role: String,
+        /// Arguments of psql, such as -c 'SELECT 1'.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Run the tests: Rust with real servers, then the Python suites.
     Test {
         /// Only tests whose name contains this text.

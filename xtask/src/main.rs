@@ -4,6 +4,7 @@ mod bench;
 mod cli;
 mod generate;
 mod logs;
+mod psql;
 mod rollout;
 mod root;
 mod soak;
@@ -40,6 +41,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Logs(options) => logs::logs(options).await,
         Command::Rollout { name, basis_points } => rollout::rollout(&name, basis_points).await,
         Command::Trace { trace_id } => trace::trace(&trace_id),
+        Command::Psql { role, args } => psql::psql(&role, &args),
         Command::Test { filter, rust_only } => test::test(filter.as_deref(), rust_only).await,
         Command::Soak { name, count } => soak::soak(&name, count).await,
         Command::Bench { name, json } => bench::bench(&name, json),

@@ -52,22 +52,25 @@ fn urls(record: &StackRecord) -> comfy_table::Table {
     table
 }
 
-/// Two lines that take the whole road, and where to look afterwards.
+/// Two lines that take the whole road, and where to look afterwards. The trace id is made here, so that the line that shows
+/// the trace can be printed beside the one that makes it.
 fn what_to_try(layout: &Layout) -> String {
     let (gateway, state) = (layout.url("gateway"), layout.state.display());
-    let psql_port = layout.port("postgres");
+    let trace = format!("{:032x}", rand::random::<u128>());
+    let someone = &trace[..6];
     format!(
-        r#"Try it:
-  TOKEN=$(curl -s {gateway}/api/users/signup -H 'Content-Type: application/json' -d '{{"email":"ada@example.org","password":"correct horse battery","displayName":"Ada"}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["accessToken"])')
-  curl -i {gateway}/api/payments/charge -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: first" -H 'Content-Type: application/json' -d '{{"amount":"10.00","currency":"USD","paymentMethodId":"pm_card_visa"}}'
+        r#"Try it: sign up, and pay
+  TOKEN=$(curl -s {gateway}/api/users/signup -H 'Content-Type: application/json' -d '{{"email":"{someone}@example.com","password":"correct-horse-battery","displayName":"Me"}}' | python3 -c 'import json,sys; print(json.load(sys.stdin)["accessToken"])')
+  curl -i {gateway}/api/payments/charge -H "Authorization: Bearer $TOKEN" -H 'Idempotency-Key: {someone}' -H 'traceparent: 00-{trace}-{parent}-01' -H 'Content-Type: application/json' -d '{{"amount":"10.00","currency":"USD","paymentMethodId":"pm_card_visa"}}'
 
-Then look at:
-  the mails          ls {state}/mail/new/
-  the audit row      curl -s {gateway}/api/notifications/ -H "Authorization: Bearer $TOKEN"
-  the outbox         psql "$(python3 -c 'import json; print(json.load(open("{state}/stack.json"))["credentials"]["database.legacy"])')" -c 'SELECT type, subject, published_at FROM outbox ORDER BY sequence DESC LIMIT 5'   (port {psql_port})
-  the trace          cargo xtask trace <the traceparent's id in the answer's headers, or pick one at {traces}/traces>
-  what runs          cargo xtask status; cargo xtask logs notifications -f
-  another share      cargo xtask rollout notifications-v2 5000"#,
+Then look at
+  the trace         cargo xtask trace {trace}   (others: {traces}/traces)
+  the mails         ls {state}/mail/new/
+  the audit rows    curl -s {gateway}/api/notifications/ -H "Authorization: Bearer $TOKEN"
+  the outbox        cargo xtask psql legacy -c 'SELECT type, subject, published_at FROM outbox ORDER BY sequence DESC LIMIT 5'
+  what runs         cargo xtask status; cargo xtask logs notifications -f
+  the old mail path cargo xtask rollout notifications-v2 0"#,
+        parent = &trace[16..],
         traces = layout.url("traces"),
     )
 }

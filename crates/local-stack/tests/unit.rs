@@ -140,7 +140,8 @@ async fn a_failed_start_names_the_process_and_quotes_its_log() {
         error.contains("y was not ready after") && error.contains("cannot reach the moon"),
         "{error}"
     );
-    kill9("y", started.borrow().as_ref().unwrap()).await.unwrap();
+    let started = started.take().unwrap();
+    kill9("y", &started).await.unwrap();
 
     let _listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let spawn = Spawn::new("z", "sleep", &log).args(["60"]);

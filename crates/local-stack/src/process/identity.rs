@@ -68,11 +68,11 @@ impl Identity {
         found.into_iter().skip(1).filter_map(Self::of).collect()
     }
 
-    /// Resident memory of the process and its descendants, in KiB.
+    /// Memory of the process and its descendants, in KiB; what they share counts once.
     pub fn memory_kib(&self) -> u64 {
         std::iter::once(self.clone())
             .chain(self.descendants())
-            .map(|process| resident_kib(process.pid))
+            .map(|process| memory_kib(process.pid))
             .sum()
     }
 
@@ -121,18 +121,16 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
-fn resident_kib(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmRSS:")?
-                .trim()
-                .split(' ')
-                .next()?
-                .parse()
-                .ok()
-        })
+/// The share of memory that is this process's own doing (PSS: shared pages are divided among those who share them), or all
+/// of its resident memory where the kernel does not tell.
+fn memory_kib(pid: u32) -> u64 {
+    let field = |file: &str, name: &str| -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+        value.trim().split(' ').next()?.parse().ok()
+    };
+    field("smaps_rollup", "Pss:")
+        .or_else(|| field("status", "VmRSS:"))
         .unwrap_or_default()
 }
 

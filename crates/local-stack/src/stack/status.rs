@@ -34,7 +34,7 @@ pub struct ProcessStatus {
     pub url: Option<String>,
     /// Seconds since it started.
     pub uptime_seconds: Option<u64>,
-    /// Resident memory of it and everything it started, in KiB.
+    /// Memory of it and everything it started, in KiB; shared pages count once.
     pub memory_kib: Option<u64>,
 }
 

@@ -86,11 +86,9 @@ impl Surroundings<'_> {
     /// The configuration of a service, as environment variables.
     pub fn service_env(&self, name: &str) -> Vec<(String, String)> {
         let prefix = format!("BANYAN_{}__", name.to_uppercase());
-        // The relay in `cutover` drains the monolith's outbox, under a role that can do just that.
-        let role = if name == "cutover" { RELAY_ROLE } else { name };
         let mut settings = vec![
             ("HTTP__LISTEN", format!("127.0.0.1:{}", self.layout.port(name))),
-            ("DATABASE__URL", self.access.database(role)),
+            ("DATABASE__URL", self.access.database(name)),
             ("BROKER__URL", self.access.broker(name)),
             (
                 "AUTH__JWKS_URL",
@@ -116,6 +114,9 @@ impl Surroundings<'_> {
                 ),
                 ("LINKS__EXPORT", format!("{gateway}/api/reports/exports/{{id}}")),
             ]);
+        }
+        if name == "cutover" {
+            settings.push(("LEGACY__DATABASE__URL", self.access.database(RELAY_ROLE)));
         }
         let own = settings
             .into_iter()

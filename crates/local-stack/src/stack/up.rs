@@ -65,6 +65,7 @@ pub async fn up(layout: &Layout, options: UpOptions, progress: &Progress) -> Res
     if starter.one(gateway.unit(layout)).await? == Outcome::Kept && gateway.changed {
         gateway.reload(&starter.record()).await?;
     }
+    seed(&surroundings, &monolith_env, progress).await?;
     let mut record = starter.record();
     record.urls = urls(layout, &record);
     record.save(layout)?;
@@ -165,8 +166,7 @@ async fn migrate(
 ) -> Result<(), StackError> {
     let step = progress.step("migrations", "applying");
     let mut commands = vec![("monolith", manage(surroundings, monolith_env, "migrate"))];
-    // What `cutover` is given here is the monolith's outbox, which Django migrates.
-    for service in SERVICES.into_iter().filter(|service| *service != "cutover") {
+    for service in SERVICES {
         let mut command = Command::new(surroundings.binary(service)?);
         command.arg("migrate").envs(surroundings.service_env(service));
         commands.push((service, command));
@@ -174,6 +174,15 @@ async fn migrate(
     try_join_all(commands.into_iter().map(|(name, command)| helper(name, command))).await?;
     servers.grant_relay().await?;
     step.done("applied");
+    Ok(())
+}
+
+/// Signs demo users up, each with a card: this takes the whole stack.
+async fn seed(
+    surroundings: &Surroundings<'_>,
+    monolith_env: &[(String, String)],
+    progress: &Progress,
+) -> Result<(), StackError> {
     let step = progress.step("demo data", "seeding");
     helper("demo data", manage(surroundings, monolith_env, "seed_demo")).await?;
     step.done("seeded");
