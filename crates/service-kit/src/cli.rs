@@ -93,11 +93,15 @@ fn serve<S: Service>(
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         let running = start::<S>(config, &roles).await?;
-        let name = signals.next().await;
-        tracing::info!(signal = name, "told to stop; once more stops at once");
-        running.stop();
+        let shutdown = running.shutdown_token();
+        let mut finished = std::pin::pin!(running.finished());
         tokio::select! {
-            clean = running.finished() => Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+            name = signals.next() => tracing::info!(signal = name, "told to stop; once more stops at once"),
+            _ = &mut finished => return Ok(ExitCode::FAILURE),
+        }
+        shutdown.cancel();
+        tokio::select! {
+            clean = finished => Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
             name = signals.next() => {
                 tracing::warn!(signal = name, "told to stop again: stopping at once");
                 Ok(ExitCode::FAILURE)

@@ -67,6 +67,11 @@ impl Running {
         self.shutdown.cancel();
     }
 
+    /// What [`Running::stop`] cancels.
+    pub(crate) fn shutdown_token(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
     /// Waits until it has stopped; true when everything in flight finished in time.
     pub async fn finished(self) -> bool {
         self.life.await.unwrap_or(false)
@@ -257,7 +262,16 @@ impl Life {
             relaying.spawn(supervise(relay, stop_relays.clone()));
         }
 
-        shutdown.cancelled().await;
+        // Tasks are supervised and end only when told to; the server has no end of its own at all.
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            Some(_) = serving.join_next() => {
+                if !shutdown.is_cancelled() {
+                    tracing::error!("the HTTP server ended by itself");
+                    return false;
+                }
+            }
+        }
         health.stop();
         tracing::info!(
             grace_ms = kit.shutdown.grace_ms,

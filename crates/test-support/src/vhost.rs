@@ -255,3 +255,67 @@ fn text(value: &lapin::types::AMQPValue) -> String {
         other => format!("{other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapin::BasicProperties;
+    use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+    use lapin::types::FieldTable;
+
+    use super::TestVhost;
+    use crate::wait_until;
+
+    #[tokio::test]
+    async fn messages_are_counted_and_taken_and_connections_closed() {
+        let vhost = TestVhost::create().await;
+        assert_eq!(vhost.depth("queue").await, None);
+        let connection = vhost.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await
+            .unwrap();
+        channel
+            .queue_declare(
+                "queue".into(),
+                QueueDeclareOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .unwrap();
+        for body in [b"1", b"2"] {
+            let properties = BasicProperties::default().with_message_id("an id".into());
+            let options = BasicPublishOptions::default();
+            let sent = channel
+                .basic_publish("".into(), "queue".into(), options, body, properties)
+                .await;
+            sent.unwrap().await.unwrap();
+        }
+        vhost.wait_depth("queue", 2, Duration::from_secs(5)).await;
+        let taken = vhost.take("queue").await;
+        assert_eq!(
+            taken.iter().map(super::QueuedMessage::json).collect::<Vec<_>>(),
+            [1, 2]
+        );
+        assert_eq!(taken[0].message_id.as_deref(), Some("an id"));
+        assert_eq!(vhost.depth("queue").await, Some(0));
+
+        let bound = Duration::from_secs(10);
+        wait_until(
+            "a connection to close",
+            bound,
+            async || vhost.close_connections().await,
+            |closed| *closed > 0,
+        )
+        .await;
+        wait_until(
+            "the client to notice",
+            bound,
+            async || connection.status().connected(),
+            |connected| !connected,
+        )
+        .await;
+    }
+}

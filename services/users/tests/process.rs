@@ -28,6 +28,9 @@ async fn it_migrates_serves_and_stops() {
 
     let service = command.start().await;
     service.ready().await;
+    let (age, resident) = (service.age(), service.resident_bytes() / 1024);
+    println!("ready after {age:?}, {resident} kB resident");
+    assert!(resident < 40 * 1024, "{resident} kB resident");
     let ready = client().get(service.url("/readyz")).send().await.unwrap();
     assert_eq!(ready.status(), 200);
     let metrics = client()
