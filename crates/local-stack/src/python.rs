@@ -111,7 +111,13 @@ impl Venv {
             pip.arg("-e").arg(format!("{}{extras}", project.display()));
         }
         pip.args(&requirements.lines);
-        run(&mut pip)?;
+        let something = !(requirements.files.is_empty()
+            && requirements.lines.is_empty()
+            && requirements.editable.is_empty());
+        // pip takes no requirement at all for a mistake.
+        if something {
+            run(&mut pip)?;
+        }
         fs::write(&mark, wanted).at("write", &mark)?;
         Ok(true)
     }
@@ -172,25 +178,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_environment_is_made_once_and_again_when_its_requirements_change() {
+    fn an_environment_is_made_once_and_not_called_made_when_it_failed() {
         let dir = tempfile::tempdir().unwrap();
-        let project = dir.path().join("thing");
-        fs::create_dir_all(&project).unwrap();
-        let requirements = |text: &str| {
-            let file = project.join("requirements.txt");
-            fs::write(&file, text).unwrap();
-            Requirements {
-                files: vec![file],
-                ..Requirements::default()
-            }
-        };
         let venv = Venv::at(&dir.path().join("venv"));
-        assert!(venv.ensure(&requirements("# nothing\n")).unwrap());
+        let missing = dir.path().join("no-such-project-here").display().to_string();
+        let unavailable = Requirements {
+            lines: vec![missing],
+            ..Requirements::default()
+        };
+        let error = venv.ensure(&unavailable).unwrap_err().to_string();
+        assert!(error.contains("no-such-project-here"), "{error}");
         assert!(
-            !venv.ensure(&requirements("# nothing\n")).unwrap(),
-            "nothing changed"
+            !dir.path().join("venv/requirements.sha256").exists(),
+            "it is made again next time"
         );
-        assert!(venv.ensure(&requirements("# still nothing\n")).unwrap());
+
+        let nothing = Requirements::default();
+        assert!(venv.ensure(&nothing).unwrap());
+        assert!(!venv.ensure(&nothing).unwrap(), "nothing changed");
         let prefix =
             run(Command::new(venv.program("python")).args(["-c", "import sys; print(sys.prefix)"])).unwrap();
         assert_eq!(
@@ -200,19 +205,19 @@ mod tests {
     }
 
     #[test]
-    fn a_requirement_that_cannot_be_had_is_quoted() {
+    fn the_fingerprint_follows_the_files() {
         let dir = tempfile::tempdir().unwrap();
-        let venv = Venv::at(&dir.path().join("venv"));
-        let missing = dir.path().join("no-such-project-here");
-        let requirements = Requirements {
-            lines: vec![missing.display().to_string()],
-            ..Requirements::default()
+        let file = dir.path().join("requirements.txt");
+        let python = interpreter().unwrap();
+        let fingerprint = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let requirements = Requirements {
+                files: vec![file.clone()],
+                ..Requirements::default()
+            };
+            requirements.fingerprint(&python).unwrap()
         };
-        let error = venv.ensure(&requirements).unwrap_err().to_string();
-        assert!(error.contains("no-such-project-here"), "{error}");
-        assert!(
-            !dir.path().join("venv/requirements.sha256").exists(),
-            "a failed environment is made again"
-        );
+        assert_eq!(fingerprint("a==1\n"), fingerprint("a==1\n"));
+        assert_ne!(fingerprint("a==1\n"), fingerprint("a==2\n"));
     }
 }

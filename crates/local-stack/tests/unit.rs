@@ -158,3 +158,30 @@ async fn a_failed_start_names_the_process_and_quotes_its_log() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn workers_that_outlive_their_killed_master_do_not_keep_its_port() {
+    let bench = Bench::new();
+    let log = bench.dir.path().join("server.log");
+    // A master that only waits for its worker, as gunicorn's does.
+    let script = format!("python3 -c \"{SERVER}\" {} & wait", bench.port);
+    let unit = Unit::http(
+        "server",
+        bench.port,
+        "/answer",
+        Spawn::new("server", "sh", &log).args(["-c", &script]),
+    );
+    assert_eq!(bench.ensure(&unit).await, Outcome::Started);
+    let master = bench.identity();
+    let worker = master.descendants().pop().expect("a worker");
+    assert!(master.signal(Signal::SIGKILL));
+    while master.is_alive() {
+        tokio::task::yield_now().await;
+    }
+    assert!(worker.is_alive());
+    assert_eq!(bench.ensure(&unit).await, Outcome::Revived);
+    assert!(!worker.is_alive());
+    for process in bench.identity().descendants() {
+        process.signal(Signal::SIGKILL);
+    }
+}

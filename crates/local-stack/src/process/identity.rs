@@ -24,6 +24,7 @@ pub struct Identity {
 struct Stat {
     state: char,
     parent: u32,
+    session: u32,
     start_time: u64,
 }
 
@@ -41,6 +42,11 @@ impl Identity {
     /// Whether this very process, not a later one with the same pid, still runs.
     pub fn is_alive(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
+    }
+
+    /// Whether a SIGSTOP has taken effect.
+    pub(super) fn is_stopped(&self) -> bool {
+        stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time && stat.state == 'T')
     }
 
     /// Sends a signal if this very process still runs; says whether it was sent.
@@ -66,6 +72,22 @@ impl Identity {
             next += 1;
         }
         found.into_iter().skip(1).filter_map(Self::of).collect()
+    }
+
+    /// What is left of the session that this process began: workers that outlived it. The kernel gives no new process a pid
+    /// that still names a session, so these are no strangers.
+    pub fn orphans(&self) -> Vec<Self> {
+        if self.boot_id != boot_id() {
+            return Vec::new();
+        }
+        let ours = |pid: &u32| {
+            stat(*pid).is_some_and(|stat| stat.session == self.pid && stat.start_time >= self.start_time)
+        };
+        pids()
+            .filter(|pid| *pid != self.pid)
+            .filter(ours)
+            .filter_map(Self::of)
+            .collect()
     }
 
     /// Memory of the process and its descendants, in KiB; what they share counts once.
@@ -117,6 +139,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     Some(Stat {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
     })
 }
@@ -149,7 +172,10 @@ mod tests {
     fn a_command_with_parentheses_is_parsed() {
         let text = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 100 200";
         let stat = parse_stat(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.start_time), ('S', 7, 987_654));
+        assert_eq!(
+            (stat.state, stat.parent, stat.session, stat.start_time),
+            ('S', 7, 42, 987_654)
+        );
     }
 
     #[test]

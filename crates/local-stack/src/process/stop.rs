@@ -17,7 +17,7 @@ const PACE: Duration = Duration::from_millis(15);
 /// Asks the process to end, waits up to `grace`, then kills it and whatever it had started.
 pub async fn stop(name: &str, process: &Identity, signal: Signal, grace: Duration) -> Result<(), StackError> {
     if !process.is_alive() {
-        return Ok(());
+        return end_orphans(name, process).await;
     }
     let below = process.descendants();
     process.signal(signal);
@@ -28,7 +28,7 @@ pub async fn stop(name: &str, process: &Identity, signal: Signal, grace: Duratio
                 child.signal(Signal::SIGKILL);
             }
         }
-        return Ok(());
+        return end_orphans(name, process).await;
     }
     tracing::warn!(name, pid = process.pid, "did not stop in time and is killed");
     kill9(name, process).await
@@ -36,8 +36,13 @@ pub async fn stop(name: &str, process: &Identity, signal: Signal, grace: Duratio
 
 /// Kills the process and everything it started, at once and without a chance to tidy up.
 pub async fn kill9(name: &str, process: &Identity) -> Result<(), StackError> {
-    // Held still, it cannot start another child between the look and the kill.
+    // Held still, it cannot start another child between the look and the kill. The signal takes effect when the process
+    // leaves the kernel, where it may be forking just now.
     process.signal(Signal::SIGSTOP);
+    let begin = Instant::now();
+    while process.is_alive() && !process.is_stopped() && begin.elapsed() < KILL_PATIENCE {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let mut all = process.descendants();
     all.insert(0, process.clone());
     for one in &all {
@@ -48,6 +53,27 @@ pub async fn kill9(name: &str, process: &Identity) -> Result<(), StackError> {
             return Err(StackError::Unkillable {
                 name: name.to_owned(),
                 pid: one.pid,
+            });
+        }
+    }
+    end_orphans(name, process).await
+}
+
+/// Ends what outlived a process that is gone, such as workers whose master was killed: they may still hold its port.
+pub async fn end_orphans(name: &str, process: &Identity) -> Result<(), StackError> {
+    let orphans = if process.is_alive() {
+        Vec::new()
+    } else {
+        process.orphans()
+    };
+    for orphan in &orphans {
+        orphan.signal(Signal::SIGKILL);
+    }
+    for orphan in &orphans {
+        if !gone(orphan, KILL_PATIENCE).await {
+            return Err(StackError::Unkillable {
+                name: name.to_owned(),
+                pid: orphan.pid,
             });
         }
     }

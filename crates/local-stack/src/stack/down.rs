@@ -23,9 +23,12 @@ pub async fn down(layout: &Layout, purge: bool, progress: &Progress) -> Result<V
         if is_server(&process.name) {
             continue;
         }
-        if process.identity.is_alive() {
-            let step = progress.step(&process.name, "stopping");
-            stop_record(&process).await?;
+        let step = process
+            .identity
+            .is_alive()
+            .then(|| progress.step(&process.name, "stopping"));
+        stop_record(&process).await?;
+        if let Some(step) = step {
             step.done("stopped");
             stopped.push(process.name);
         }

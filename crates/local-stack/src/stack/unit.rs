@@ -109,23 +109,16 @@ impl Unit {
         } else {
             Outcome::Started
         };
-        if let Some(known) = known.filter(|known| known.identity.is_alive()) {
-            outcome = Outcome::Replaced;
-            if known.fingerprint == fingerprint {
-                let log_end = self.spawn.log_mark();
-                let healthy = wait_ready(
-                    self.name,
-                    &known.identity,
-                    &self.healthy,
-                    RECOVERY,
-                    &known.log,
-                    log_end,
-                )
-                .await;
-                if healthy.is_ok() {
+        if let Some(known) = known {
+            if known.identity.is_alive() {
+                if known.fingerprint == fingerprint && self.recovers(&known).await {
                     return Ok(Outcome::Kept);
                 }
-                outcome = Outcome::Unstuck;
+                outcome = if known.fingerprint == fingerprint {
+                    Outcome::Unstuck
+                } else {
+                    Outcome::Replaced
+                };
             }
             stop_record(&known).await?;
         }
@@ -152,6 +145,21 @@ impl Unit {
         )
         .await?;
         Ok(outcome)
+    }
+
+    /// Whether a running process answers, or does so soon.
+    async fn recovers(&self, known: &ProcessRecord) -> bool {
+        let log_end = self.spawn.log_mark();
+        wait_ready(
+            self.name,
+            &known.identity,
+            &self.healthy,
+            RECOVERY,
+            &known.log,
+            log_end,
+        )
+        .await
+        .is_ok()
     }
 
     /// Changes with the command, its settings, its program and its sources.
