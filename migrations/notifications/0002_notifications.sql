@@ -60,8 +60,6 @@ CREATE TABLE template (
   body_sms text NOT NULL,
   -- 'release': from the files the service was built with; 'operator': changed at run time, and not overwritten by a release.
   origin text NOT NULL CHECK (origin IN ('release', 'operator')),
-  -- SHA-256 of the four texts, so that a start with unchanged files writes nothing.
-  fingerprint text NOT NULL,
   active boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT template_name_locale_version_key UNIQUE (name, locale, version)

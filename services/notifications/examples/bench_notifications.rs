@@ -48,7 +48,7 @@ const PREFETCH: [u16; 2] = [20, 200];
 const USERS: i64 = 1000;
 const POOL: u32 = 16;
 /// Nobody waits longer for one run.
-const BOUND: Duration = Duration::from_secs(120);
+const BOUND: Duration = Duration::from_mins(2);
 
 /// Counts what is done and tells when all is.
 #[derive(Default)]
@@ -351,7 +351,7 @@ fn serve(stream: TcpStream, mails: &AtomicUsize) -> std::io::Result<()> {
                 answer.write_all(b"354 go on\r\n")?;
             }
             (false, command) if command.starts_with(b"EHLO") => {
-                answer.write_all(b"250-bench\r\n250 8BITMIME\r\n")?
+                answer.write_all(b"250-bench\r\n250 8BITMIME\r\n")?;
             }
             (false, b"QUIT\r\n") => return answer.write_all(b"221 bye\r\n"),
             (false, _) => answer.write_all(b"250 OK\r\n")?,

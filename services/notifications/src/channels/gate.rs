@@ -69,7 +69,7 @@ struct InFlight<'a> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.gate.health(self.destination, |health| {
-            health.in_flight = health.in_flight.saturating_sub(1)
+            health.in_flight = health.in_flight.saturating_sub(1);
         });
     }
 }

@@ -48,12 +48,14 @@ pub(super) struct NotificationBody {
     /// Tries made.
     attempts: i32,
     /// Why the last try failed, or why nothing was sent.
+    #[schema(required)]
     error: Option<String>,
     /// When the service first dealt with it, UTC.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// When the channel accepted it, UTC.
     #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
     sent_at: Option<OffsetDateTime>,
 }
 

@@ -34,8 +34,13 @@ impl From<sqlx::Error> for StoreError {
 
 impl From<&sqlx::Error> for StoreError {
     fn from(error: &sqlx::Error) -> Self {
+        let class = match error {
+            // A server that is killed while a connection is made is noticed in the middle of its first answer.
+            sqlx::Error::Protocol(_) => ErrorClass::Unavailable,
+            error => banyan_db::classify(error),
+        };
         Self {
-            class: banyan_db::classify(error),
+            class,
             text: format!("database: {error}"),
         }
     }

@@ -84,14 +84,16 @@ pub async fn add(
     source: &Source,
     origin: Origin,
 ) -> Result<Option<Added>, sqlx::Error> {
-    let fingerprint = source.fingerprint();
     let known: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM template WHERE name = $1 AND locale = $2 AND fingerprint = $3
-           AND CASE WHEN $4 = 'release' THEN origin = 'release' ELSE active END)",
+        "SELECT EXISTS (SELECT FROM template WHERE name = $1 AND locale = $2 AND subject = $3 AND body_html = $4
+           AND body_text = $5 AND body_sms = $6 AND CASE WHEN $7 = 'release' THEN origin = 'release' ELSE active END)",
     )
     .bind(&source.name)
     .bind(&source.locale)
-    .bind(&fingerprint)
+    .bind(&source.subject)
+    .bind(&source.html)
+    .bind(&source.text)
+    .bind(&source.sms)
     .bind(origin.name())
     .fetch_one(&mut *connection)
     .await?;
@@ -114,8 +116,8 @@ pub async fn add(
             .await?;
     }
     let version = sqlx::query_scalar(
-        "INSERT INTO template (name, locale, version, subject, body_html, body_text, body_sms, origin, fingerprint, active)
-         SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9
+        "INSERT INTO template (name, locale, version, subject, body_html, body_text, body_sms, origin, active)
+         SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8
          FROM template WHERE name = $1 AND locale = $2
          RETURNING version",
     )
@@ -126,7 +128,6 @@ pub async fn add(
     .bind(&source.text)
     .bind(&source.sms)
     .bind(origin.name())
-    .bind(fingerprint)
     .bind(active)
     .fetch_one(connection)
     .await?;

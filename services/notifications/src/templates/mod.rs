@@ -10,8 +10,6 @@ pub use compiled::{Compiled, Rendered, TemplateError};
 pub use files::{RELEASED, Released};
 pub use view::{DigestItem, Links, View};
 
-use sha2::{Digest, Sha256};
-
 /// The four texts of one template in one language.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Source {
@@ -27,22 +25,4 @@ pub struct Source {
     pub text: String,
     /// Text message.
     pub sms: String,
-}
-
-impl Source {
-    /// SHA-256 over the four texts, in hex: equal texts need no new version.
-    pub fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for text in [&self.subject, &self.html, &self.text, &self.sms] {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text.as_bytes());
-        }
-        hash.finalize()
-            .iter()
-            .fold(String::with_capacity(64), |mut hex, byte| {
-                use std::fmt::Write as _;
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            })
-    }
 }

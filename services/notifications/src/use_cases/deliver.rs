@@ -395,8 +395,8 @@ impl Deliver {
                 Ok(verdict)
             }
             Err(error) => {
-                // A sent mail must be recorded, not sent again. Everything else is decided anew.
-                if entry.sent_at.is_some() && error.is_unavailable() {
+                // What was sent must be recorded, not sent again, however the statement failed. Everything else is decided anew.
+                if entry.sent_at.is_some() {
                     self.unrecorded().insert(entry.event_id, (entry, verdict));
                 }
                 Err(error)

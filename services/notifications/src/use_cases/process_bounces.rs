@@ -69,9 +69,9 @@ pub async fn run(
                 }
             }
             Err(NotABounce::NotPermanent) => {}
-            // The name of the file, not its content: that is personal.
             Err(reason) => {
-                tracing::warn!(file = ?file.file_name(), %reason, "a mail in the bounce Maildir is none")
+                // The name of the file, not its content: that is personal.
+                tracing::warn!(file = ?file.file_name(), %reason, "a mail in the bounce Maildir is none");
             }
         }
         let mut seen = file.file_name();

@@ -23,6 +23,9 @@ const LOCAL: Settings<'static> = &[
 
 type Received = (HeaderMap, Bytes);
 
+/// Where requests go, and the statuses to answer.
+type Answers = (mpsc::UnboundedSender<Received>, Arc<std::sync::Mutex<Vec<u16>>>);
+
 struct Receiver {
     address: SocketAddr,
     requests: mpsc::UnboundedReceiver<Received>,
@@ -34,12 +37,7 @@ async fn receiver(statuses: &[u16]) -> Receiver {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let statuses = Arc::new(std::sync::Mutex::new(statuses.to_vec()));
-    let answer = async |State((sender, statuses)): State<(
-        mpsc::UnboundedSender<Received>,
-        Arc<std::sync::Mutex<Vec<u16>>>,
-    )>,
-                        headers: HeaderMap,
-                        body: Bytes| {
+    let answer = async |State((sender, statuses)): State<Answers>, headers: HeaderMap, body: Bytes| {
         let _ = sender.send((headers, body));
         let mut statuses = statuses.lock().expect("statuses");
         let status = if statuses.len() > 1 {
@@ -141,7 +139,6 @@ async fn private_addresses_are_refused_by_whatever_name() {
         "127.0.0.1",
         // A name that resolves to a private address.
         "localhost",
-        "localhost.",
         // Other spellings of 127.0.0.1.
         "2130706433",
         "0x7f.1",

@@ -6,7 +6,7 @@ use banyan_dev_sinks::mail::Fault;
 use banyan_test_support::{TcpProxy, TestDb, TestVhost, wait_until};
 use sqlx::postgres::PgPoolOptions;
 
-use crate::support::{World, payment};
+use crate::support::{BOUND, DEAD, World, payment};
 
 #[tokio::test]
 async fn a_mail_that_could_not_be_recorded_is_recorded_later_and_not_sent_again() {
@@ -22,22 +22,21 @@ async fn a_mail_that_could_not_be_recorded_is_recorded_later_and_not_sent_again(
     world.sink.set_fault(Fault::Delay(Duration::from_millis(500)));
     let event = payment(7, 42);
     let before = world.sink.count();
-    world.publish(&event).await;
-    // The mail is on its way when the database goes.
     wait_until(
-        "the session's lock",
-        crate::support::BOUND,
-        async || {
-            let locks: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1
-                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            )
-            .fetch_one(&world.db.pool)
-            .await
-            .expect("pg_locks");
-            locks
-        },
-        |locks| *locks > 0,
+        "the sign-up's lock to be given back",
+        BOUND,
+        async || locks(&world, "%").await,
+        |locks| *locks == 0,
+    )
+    .await;
+    world.publish(&event).await;
+    // When everything is read the mail is on its way, and the database goes.
+    let reading = "SELECT EXISTS (SELECT FROM inbox%";
+    wait_until(
+        "the mail on its way",
+        BOUND,
+        async || locks(&world, reading).await,
+        |locks| *locks == 1,
     )
     .await;
     proxy.cut();
@@ -52,5 +51,17 @@ async fn a_mail_that_could_not_be_recorded_is_recorded_later_and_not_sent_again(
     let row = world.row(event.id, "delivered").await;
     assert_eq!(row.attempts, 1);
     assert_eq!(world.mails_of(event.id), 1, "sent again after the outage");
-    assert_eq!(world.vhost.depth(crate::support::DEAD).await, Some(0));
+    assert_eq!(world.vhost.depth(DEAD).await, Some(0));
+}
+
+/// Advisory locks held by idle sessions whose last statement was like this.
+async fn locks(world: &World, statement: &str) -> i64 {
+    sqlx::query_scalar(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+         WHERE locktype = 'advisory' AND datname = current_database() AND state = 'idle' AND query LIKE $1",
+    )
+    .bind(statement)
+    .fetch_one(&world.db.pool)
+    .await
+    .expect("pg_locks")
 }

@@ -1,7 +1,7 @@
 //! A running notifications consumer with a database, a vhost and a mail server of its own.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, sync::Arc, time::Duration};
 
 use banyan_dev_sinks::mail::{MailMessage, MailSink};
 use banyan_events::{EffectOwner, Envelope, Event, EventData, payloads::*};
@@ -55,9 +55,11 @@ pub(crate) fn configuration(settings: Settings<'_>, sink: &MailSink) -> Loaded<C
         ("email.smtp.port", port.as_str()),
         ("email.smtp.connect_timeout_ms", "1000"),
     ];
-    let environment = needed.iter().chain(settings).map(|(key, value)| {
+    // The later of two settings of one key counts.
+    let settings: BTreeMap<&str, &str> = needed.iter().chain(settings).copied().collect();
+    let environment = settings.into_iter().map(|(key, value)| {
         let name = format!("BANYAN_NOTIFICATIONS__{}", key.to_uppercase().replace('.', "__"));
-        (OsString::from(name), OsString::from(*value))
+        (OsString::from(name), OsString::from(value))
     });
     load::<Notifications>(None, environment.collect::<Vec<_>>()).expect("a configuration")
 }
@@ -142,6 +144,11 @@ impl World {
             .expect("published")
             .await
             .expect("confirmed");
+    }
+
+    /// Publishes without waiting for each.
+    pub(crate) async fn publish_all(&self, envelopes: &[Envelope<Event>]) {
+        futures::future::join_all(envelopes.iter().map(|envelope| self.publish(envelope))).await;
     }
 
     /// Publishes and waits for the mail.
