@@ -68,7 +68,9 @@ fn classify_sqlstate(code: &str) -> ErrorClass {
         // Shutdowns, a crash recovery, a dropped database; a standby after a failover.
         "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25006" => ErrorClass::Unavailable,
         // 08: connection exception. 53: out of connections, memory or disk. 58: I/O error of the server.
-        code if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => ErrorClass::Unavailable,
+        code if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => {
+            ErrorClass::Unavailable
+        }
         code if code.starts_with("23") => ErrorClass::Constraint(code.to_owned()),
         _ => ErrorClass::Other,
     }
@@ -103,7 +105,13 @@ mod tests {
         let lost = || sqlx::Error::Io(io::Error::from(io::ErrorKind::ConnectionReset));
         assert_eq!(classify(&lost()), ErrorClass::Unavailable);
         assert_eq!(classify_chain(&Wrapped(lost())), ErrorClass::Unavailable);
-        assert_eq!(classify_chain(&Wrapped(sqlx::Error::RowNotFound)), ErrorClass::Other);
-        assert_eq!(classify_chain(&io::Error::other("no database here")), ErrorClass::Other);
+        assert_eq!(
+            classify_chain(&Wrapped(sqlx::Error::RowNotFound)),
+            ErrorClass::Other
+        );
+        assert_eq!(
+            classify_chain(&io::Error::other("no database here")),
+            ErrorClass::Other
+        );
     }
 }

@@ -145,7 +145,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_url_is_refused_without_repeating_it() {
-        let error = connect(&DbConfig::new("not a url with s3cret"), "test").await.unwrap_err();
+        let error = connect(&DbConfig::new("not a url with s3cret"), "test")
+            .await
+            .unwrap_err();
         assert!(matches!(error, DbError::Url));
         assert!(!error.to_string().contains("s3cret"));
     }
