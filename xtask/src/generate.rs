@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, bail};
 use banyan_events::compat::{check_released, release_files};
 use banyan_events::generate as events;
 
-use crate::root::{cargo, root};
+use crate::root::root;
+use crate::test;
 
 /// A generated file: its path from the repository's root, and its content.
 type Generated = (PathBuf, String);
 
 /// Writes what is stale, or only tells it.
-pub(crate) fn generate(check: bool, release: bool) -> anyhow::Result<ExitCode> {
-    let stale = stale(&root())?;
+pub(crate) async fn generate(check: bool, release: bool) -> anyhow::Result<ExitCode> {
+    let stale = stale(&root()).await?;
     for change in &stale {
         if !check {
             change.apply(&root())?;
@@ -76,10 +77,10 @@ impl Stale {
 }
 
 /// Every generated file that is missing, different or left over.
-pub(crate) fn stale(root: &Path) -> anyhow::Result<Vec<Stale>> {
+pub(crate) async fn stale(root: &Path) -> anyhow::Result<Vec<Stale>> {
     let mut files = events::files();
     files.extend(sql_copies(root)?);
-    files.extend(openapi_documents(root)?);
+    files.extend(openapi_documents(root).await?);
     let wanted: BTreeSet<PathBuf> = files.iter().map(|(path, _)| path.clone()).collect();
     let differs = |(path, content): &Generated| {
         fs::read_to_string(root.join(path))
@@ -133,21 +134,15 @@ fn sql_copies(root: &Path) -> anyhow::Result<Vec<Generated>> {
 }
 
 /// What each service says of its own API.
-fn openapi_documents(root: &Path) -> anyhow::Result<Vec<Generated>> {
+async fn openapi_documents(root: &Path) -> anyhow::Result<Vec<Generated>> {
     let mut files = Vec::new();
+    let binaries = test::build_binaries().await?;
     for service in services(root)? {
-        let run = [
-            "run",
-            "--quiet",
-            "--package",
-            &service,
-            "--bin",
-            &service,
-            "--",
-            "openapi",
-        ];
-        let output = cargo()
-            .args(run)
+        let program = binaries
+            .get(&service)
+            .with_context(|| format!("the service {service} has no binary"))?;
+        let output = Command::new(program)
+            .arg("openapi")
             .output()
             .with_context(|| format!("running {service}"))?;
         if !output.status.success() {

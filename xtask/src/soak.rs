@@ -8,9 +8,7 @@ use crate::test;
 pub(crate) async fn soak(name: &str, count: Option<u32>) -> anyhow::Result<ExitCode> {
     test::prepare().await?;
     test::servers().await?;
-    if test::build_binaries()? != ExitCode::SUCCESS {
-        return Ok(ExitCode::FAILURE);
-    }
+    test::build_binaries().await?;
     let mut command = test::rust_tests(Some(name));
     command.env("BANYAN_SOAK", "1");
     if let Some(count) = count {

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Context as _;
 use banyan_local_stack::progress::Progress;
 use banyan_local_stack::python::{self, Venv};
+use banyan_local_stack::stack::{self, Binaries};
 use banyan_local_stack::{TestServers, packages};
 
 use crate::root::{cargo, root};
@@ -14,9 +15,7 @@ use crate::root::{cargo, root};
 pub(crate) async fn test(filter: Option<&str>, rust_only: bool) -> anyhow::Result<ExitCode> {
     let venv = prepare().await?;
     let servers = servers().await?;
-    if build_binaries()? != ExitCode::SUCCESS {
-        return Ok(ExitCode::FAILURE);
-    }
+    build_binaries().await?;
     let mut passed = finish(&mut rust_tests(filter), "Rust tests")? == ExitCode::SUCCESS;
     if !rust_only {
         for suite in ["clients/python", "monolith"] {
@@ -66,11 +65,11 @@ pub(crate) async fn servers() -> anyhow::Result<TestServers> {
 }
 
 /// Builds every program, for the tests that start them.
-pub(crate) fn build_binaries() -> anyhow::Result<ExitCode> {
-    finish(
-        cargo().args(["build", "--workspace", "--bins"]),
-        "building the programs that tests start",
-    )
+pub(crate) async fn build_binaries() -> anyhow::Result<Binaries> {
+    let step = Progress::detect().step("build", "building the programs");
+    let binaries = stack::build(&root(), false, &step).await?;
+    step.done("built");
+    Ok(binaries)
 }
 
 /// nextest where it is installed, `cargo test` elsewhere.

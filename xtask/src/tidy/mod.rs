@@ -23,13 +23,13 @@ pub(crate) struct Finding {
 }
 
 /// Prints every finding; fails when there is one.
-pub(crate) fn tidy() -> anyhow::Result<ExitCode> {
+pub(crate) async fn tidy() -> anyhow::Result<ExitCode> {
     let root = root();
     let files = Files::of(&root)?;
     let mut findings = layers::check(&files)?;
     findings.extend(sizes::check(&files)?);
     findings.extend(manifests::check(&files)?);
-    findings.extend(stale(&root)?);
+    findings.extend(stale(&root).await?);
     for broken in check_released(&root)? {
         findings.push(Finding {
             place: "crates/events/released".to_owned(),
@@ -47,13 +47,13 @@ pub(crate) fn tidy() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn stale(root: &Path) -> anyhow::Result<Vec<Finding>> {
+async fn stale(root: &Path) -> anyhow::Result<Vec<Finding>> {
     let message = "is generated and not current; run `cargo xtask generate` and commit";
     let finding = |stale: generate::Stale| Finding {
         place: stale.path.display().to_string(),
         message: message.into(),
     };
-    Ok(generate::stale(root)?.into_iter().map(finding).collect())
+    Ok(generate::stale(root).await?.into_iter().map(finding).collect())
 }
 
 /// The files of the repository, as git has them or would take them.

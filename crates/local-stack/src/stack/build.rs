@@ -11,15 +11,9 @@ use tokio::process::Command;
 use crate::error::{IoContext as _, StackError};
 use crate::progress::Step;
 
-/// Packages with a binary of the stack.
-pub const PACKAGES: [&str; 6] = [
-    "payments",
-    "users",
-    "notifications",
-    "reporting",
-    "cutover",
-    "banyan-dev-sinks",
-];
+/// Everything that `up`, `test` and `generate` run is built by this one command: another selection of packages unifies
+/// features differently, and cargo then compiles the dependencies once more.
+const BUILD: [&str; 5] = ["build", "--workspace", "--exclude", "xtask", "--bins"];
 
 /// Paths of built binaries by name.
 pub type Binaries = BTreeMap<String, PathBuf>;
@@ -40,10 +34,8 @@ pub async fn build(root: &Path, release: bool, step: &Step) -> Result<Binaries, 
     let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
     let mut command = Command::new(&cargo);
     command
-        .arg("build")
-        .args(PACKAGES.iter().flat_map(|package| ["--package", package]))
-        .arg("--bins");
-    command.arg("--message-format=json-render-diagnostics");
+        .args(BUILD)
+        .arg("--message-format=json-render-diagnostics");
     if release {
         command.arg("--release");
     }

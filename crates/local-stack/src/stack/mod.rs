@@ -11,7 +11,7 @@ mod unit;
 mod units;
 mod up;
 
-pub use build::{Binaries, PACKAGES, build};
+pub use build::{Binaries, build};
 pub use down::down;
 pub use gateway::roll_out;
 pub use layout::{Layout, PORT_OFFSET, STATE_DIR};

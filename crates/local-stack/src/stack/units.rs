@@ -33,8 +33,7 @@ impl Surroundings<'_> {
             .cloned()
             .ok_or_else(|| StackError::Missing {
                 program: format!("the binary `{name}`"),
-                mend: "cargo built no such target; see PACKAGES in crates/local-stack/src/stack/build.rs"
-                    .to_owned(),
+                mend: "the workspace has no binary of this name".to_owned(),
             })
     }
 
