@@ -27,7 +27,7 @@ const RULES: [Rule; 3] = [
     },
     Rule {
         layer: "http",
-        forbidden: &["sqlx::", "crate::storage"],
+        forbidden: &["crate::storage"],
         reason: "a handler calls a use case; storage is the use case's",
     },
     Rule {
