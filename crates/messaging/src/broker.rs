@@ -124,6 +124,11 @@ impl Broker {
     }
 }
 
+/// lapin ends a consumer's stream without an error where the connection was closed; this is that error.
+pub(crate) fn lost() -> BrokerError {
+    BrokerError::Amqp(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into())
+}
+
 /// How many messages are ready in `queue`; fails, and closes the channel, where there is no such queue.
 pub(crate) async fn queue_depth(channel: &Channel, queue: &str) -> Result<u32, lapin::Error> {
     let options = QueueDeclareOptions {

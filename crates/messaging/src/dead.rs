@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
+use futures::StreamExt;
 use lapin::{
     BasicProperties, Channel, Confirmation,
-    message::BasicGetMessage,
-    options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions},
+    message::Delivery,
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    },
     types::FieldTable,
 };
 use serde::Serialize;
@@ -17,10 +20,15 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Broker, BrokerConfig, BrokerError,
-    broker::queue_depth,
+    broker::{lost, queue_depth},
     headers::{self, names},
     topology,
 };
+
+const TAG: &str = "dead";
+
+/// A queue that gives nothing for so long has nothing more.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Why dead events could not be worked on.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +135,7 @@ pub struct DeadQueue {
     broker: Broker,
     channel: Channel,
     service: String,
-    taken: Vec<(DeadEvent, BasicGetMessage)>,
+    taken: Vec<(DeadEvent, Delivery)>,
 }
 
 impl DeadQueue {
@@ -145,17 +153,7 @@ impl DeadQueue {
             });
         };
         let channel = broker.confirm_channel().await?;
-        let mut taken = Vec::new();
-        // Not until it is empty: events that die meanwhile would keep this going.
-        for _ in 0..depth {
-            let Some(message) = channel
-                .basic_get(queue.as_str().into(), BasicGetOptions::default())
-                .await?
-            else {
-                break;
-            };
-            taken.push((describe(&message), message));
-        }
+        let taken = take(&channel, &queue, depth).await?;
         Ok(Self {
             broker,
             channel,
@@ -266,7 +264,46 @@ impl DeadQueue {
     }
 }
 
-fn describe(message: &BasicGetMessage) -> DeadEvent {
+/// Takes what is in the queue now, unacknowledged.
+///
+/// By a consumer, not by single gets: the broker keeps each get as a consumer of its own and puts their messages back in
+/// the order of those consumers' names, "1", "10", "11", "2"; the messages of one consumer go back in their own order,
+/// also when this process dies.
+async fn take(channel: &Channel, queue: &str, depth: u32) -> Result<Vec<(DeadEvent, Delivery)>, DeadError> {
+    let mut taken = Vec::new();
+    if depth == 0 {
+        return Ok(taken);
+    }
+    // Not more than are there: events that die meanwhile would keep this going. 0 would be without bound, which is right
+    // where a u16 cannot hold the number: what comes beyond it goes back too.
+    let prefetch = u16::try_from(depth).unwrap_or(0);
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let mut deliveries = channel
+        .basic_consume(
+            queue.into(),
+            TAG.into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
+        .await?;
+    while taken.len() < depth as usize {
+        match tokio::time::timeout(QUIET, deliveries.next()).await {
+            Ok(Some(message)) => {
+                let message = message?;
+                taken.push((describe(&message), message));
+            }
+            Ok(None) => return Err(lost().into()),
+            // Somebody else took some in between.
+            Err(_) => break,
+        }
+    }
+    channel
+        .basic_cancel(TAG.into(), BasicCancelOptions::default())
+        .await?;
+    Ok(taken)
+}
+
+fn describe(message: &Delivery) -> DeadEvent {
     let properties = &message.properties;
     let time = |name| OffsetDateTime::parse(&headers::text(properties, name)?, &Rfc3339).ok();
     let id = properties.message_id().as_ref().map(ToString::to_string);

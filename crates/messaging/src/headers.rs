@@ -64,7 +64,7 @@ pub(crate) fn set_count(table: &mut FieldTable, name: &str, value: u32) {
 /// the broker's cycle detection drops a message whose `x-death` has the target already.
 pub(crate) fn without_brokers_own(properties: &BasicProperties) -> FieldTable {
     let mut kept = FieldTable::default();
-    for (name, value) in properties.headers().iter().flat_map(|table| table.inner()) {
+    for (name, value) in properties.headers().iter().flat_map(FieldTable::inner) {
         let brokers_own = name.as_str() == "x-death"
             || name.as_str() == "x-delivery-count"
             || name.as_str().starts_with("x-first-death-")

@@ -57,7 +57,6 @@ impl<J> Lanes<J> {
     }
 
     /// Jobs that are not out.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.ready.len() + self.waiting
     }

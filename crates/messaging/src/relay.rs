@@ -6,8 +6,8 @@
 //! What happens where it dies: before the publish, nothing happened; between the publish and the mark, the event is
 //! published a second time and the consumers' inbox drops it; after the mark, it is done.
 
-mod batch;
 mod leader;
+mod pipeline;
 mod row;
 mod session;
 
@@ -22,12 +22,16 @@ use crate::{BrokerConfig, BrokerError, backoff::Backoff, outbox};
 /// How often rows are pruned and the lag is measured.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long a stopping relay waits for servers that do not answer. What is not confirmed by then is published a second
+/// time by the next relay.
+const LAST_CONFIRMS: Duration = Duration::from_secs(5);
+
 /// Section `[relay]` of a service's configuration.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RelayConfig {
-    /// Rows published before their confirms are awaited. While those are under way the next ones are read and published,
-    /// so twice as many messages are in flight at most.
+    /// Rows marked together. While they are marked and the next ones are read, as many again are under way, so twice as
+    /// many messages are in flight at most.
     pub batch_size: u32,
     /// How often a relay that nobody woke looks by itself, and a standby tries to become the leader, milliseconds.
     pub poll_interval_ms: u64,
@@ -64,14 +68,10 @@ pub enum RelayError {
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// The broker took some messages and refused others; those stay unpublished and are tried again.
-    #[error(
-        "the broker refused {refused} of {sent} messages: is a queue full, or the broker out of memory or disk?"
-    )]
+    #[error("the broker refused {refused} messages: is a queue full, or has it lost its majority?")]
     Refused {
-        /// Messages without a confirm.
+        /// Messages refused.
         refused: usize,
-        /// Messages sent.
-        sent: usize,
     },
     /// Another relay is the leader.
     #[error("another relay works on this outbox")]
@@ -114,7 +114,19 @@ impl Relay {
         let _housekeeping = self.housekeeping();
         let mut backoff = Backoff::reconnect();
         while !shutdown.is_cancelled() {
-            let wait = match session::run(&self, &shutdown, &mut backoff).await {
+            let session = session::run(&self, &shutdown, &mut backoff);
+            let too_long = async {
+                shutdown.cancelled().await;
+                tokio::time::sleep(LAST_CONFIRMS).await;
+            };
+            let ended = tokio::select! {
+                ended = session => ended,
+                () = too_long => {
+                    tracing::warn!(source = self.source, "relay stops without the last confirms");
+                    break;
+                }
+            };
+            let wait = match ended {
                 Ok(()) => break,
                 Err(error @ RelayError::Broker(BrokerError::Url)) => return Err(error),
                 Err(RelayError::StandBy) => self.config.poll_interval(),

@@ -72,12 +72,11 @@ impl Ladder {
         let mut table = self.failure_headers(message, reason, trace_id, attempt, now);
         let rung = usize::try_from(attempt - 1).unwrap_or(usize::MAX);
         let retry = if permanent { None } else { self.delays.get(rung) };
-        let (exchange, key, outcome) = match retry {
-            Some(delay) => ("", topology::retry_queue(&self.service, *delay), "retry"),
-            None => {
-                headers::set_text(&mut table, names::DEAD_AT, &rfc3339(now));
-                (topology::DEAD_LETTER, topology::dead_queue(&self.service), "dead")
-            }
+        let (exchange, key, outcome) = if let Some(delay) = retry {
+            ("", topology::retry_queue(&self.service, *delay), "retry")
+        } else {
+            headers::set_text(&mut table, names::DEAD_AT, &rfc3339(now));
+            (topology::DEAD_LETTER, topology::dead_queue(&self.service), "dead")
         };
         let mut properties = carried_over(&message.properties).with_headers(table);
         if retry.is_some() {
@@ -137,21 +136,12 @@ impl Ladder {
         loop {
             let error = match self.publish_once(exchange, key, body, properties.clone()).await {
                 Ok(Confirmation::Ack(None)) => return true,
-                Ok(refused) => {
-                    self.forget().await;
-                    format!(
-                        "not accepted by {key}: {}",
-                        if refused.is_nack() {
-                            "refused"
-                        } else {
-                            "no such queue"
-                        }
-                    )
+                Ok(refused) if refused.is_nack() => format!("{key} refused it"),
+                Ok(_) => {
+                    self.declare_anew().await;
+                    format!("{key} did not exist")
                 }
-                Err(error) => {
-                    self.forget().await;
-                    error.to_string()
-                }
+                Err(error) => error.to_string(),
             };
             tracing::warn!(error, to = key, "failed event could not be moved, trying again");
             tokio::select! {
@@ -194,9 +184,15 @@ impl Ladder {
         Ok(channel)
     }
 
-    /// The next publish connects and declares anew.
-    async fn forget(&self) {
-        self.connection.lock().await.take();
+    /// Somebody deleted the queue. On the channel that stands: a new connection would void the confirms that other events
+    /// wait for, and those would be published twice.
+    async fn declare_anew(&self) {
+        if let Some((_, channel)) = self.connection.lock().await.as_ref() {
+            let declared = topology::declare_with(channel, &self.service, &self.kinds, &self.delays).await;
+            if let Err(error) = declared {
+                tracing::warn!(%error, "the queues of failed events could not be declared anew");
+            }
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -260,7 +256,7 @@ impl Spread {
         let window = self.delay / 5;
         let step = u64::try_from(window.as_micros() / 50).unwrap_or(u64::MAX);
         let step = Duration::from_micros(rand::rng().random_range(0..=step));
-        let (earliest, latest) = (now + (self.delay - window), now + self.delay);
+        let (earliest, latest) = (now + self.delay.saturating_sub(window), now + self.delay);
         let due = self.last_due.map_or(earliest, |last| last.max(earliest)) + step;
         let due = due.min(latest);
         self.last_due = Some(due);

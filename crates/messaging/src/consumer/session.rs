@@ -17,7 +17,13 @@ use super::{
     ladder::Ladder,
     work::{self, Job},
 };
-use crate::{Broker, BrokerError, backoff::Backoff, broker::queue_depth, lanes::Lanes, topology};
+use crate::{
+    Broker, BrokerError,
+    backoff::Backoff,
+    broker::{lost, queue_depth},
+    lanes::Lanes,
+    topology,
+};
 
 const TAG: &str = "events";
 
@@ -139,10 +145,6 @@ impl<H: Handler> Dispatcher<'_, H> {
         while self.running.join_next().await.is_some() {}
         self.ladder.close().await;
     }
-}
-
-fn lost() -> BrokerError {
-    BrokerError::Amqp(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into())
 }
 
 /// Measures retry and dead queues now and then. Ends by itself with the channel.

@@ -196,6 +196,11 @@ async fn dispose(
     trace_id: Option<&str>,
     over: &CancellationToken,
 ) -> &'static str {
+    let failed = matches!(outcome, Outcome::Retry(_) | Outcome::Dead(_));
+    if failed && !message.acker.usable() {
+        // The connection is lost, the broker gives the event out again: a copy would be one too many.
+        return "given_back";
+    }
     let name = match outcome {
         Outcome::Done => "ok",
         Outcome::GivenBack => return "given_back",

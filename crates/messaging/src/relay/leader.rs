@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgListener};
-use uuid::Uuid;
 
 use super::{RelayError, row::Row};
 
@@ -16,6 +15,25 @@ const ASLEEP: i32 = 2;
 
 /// How soon a relay looks again that could not fall asleep because a writer has not committed yet.
 const WRITERS_PAUSE: Duration = Duration::from_millis(10);
+
+macro_rules! mark {
+    () => {
+        "UPDATE outbox SET published_at = now() WHERE sequence = ANY($1) AND published_at IS NULL"
+    };
+}
+
+macro_rules! read {
+    () => {
+        "SELECT id, subject, sequence, type AS kind, payload::text AS payload, created_at,
+           headers->>'traceparent' AS traceparent, headers->>'tracestate' AS tracestate,
+           headers->>'effectowner' AS effectowner, headers->>'dataschema' AS dataschema
+         FROM outbox WHERE published_at IS NULL AND sequence <> ALL($2) ORDER BY sequence LIMIT $3"
+    };
+}
+
+/// `$1` is there for both alike, and nothing here.
+const READ: &str = concat!("WITH marked AS (SELECT $1::bigint[]) ", read!());
+const MARK_AND_READ: &str = concat!("WITH marked AS (", mark!(), ") ", read!());
 
 /// The one relay that works on this database. Everything it does goes over one connection; where that is lost, so is the
 /// lock, and with it the right to publish.
@@ -42,7 +60,9 @@ impl Leader {
             return Err(RelayError::StandBy);
         }
         // The partial index is in the right order; a table that has not been analysed yet must not be scanned and sorted.
-        sqlx::query("SET enable_seqscan = off")
+        // Custom plans: a list that is known when the statement is planned is looked up by hash, others are walked through
+        // for every row (<https://www.postgresql.org/docs/15/release-15.html>, hashed NOT IN).
+        sqlx::raw_sql("SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan")
             .execute(&mut connection)
             .await?;
         let mut wake_up = PgListener::connect_with(pool).await?;
@@ -50,31 +70,31 @@ impl Leader {
         Ok(Self { connection, wake_up })
     }
 
-    /// The first `limit` rows that are neither published nor `in_flight`, in order.
+    /// Marks the `confirmed` rows as published and returns the first `limit` unpublished ones that are not `known`, in
+    /// order: one round trip, one commit. `known` has the confirmed ones too, because a statement does not see its own
+    /// marks.
     ///
     /// By what is unpublished, not from a cursor on: a transaction that commits late has a lower number than others
     /// that are published already.
-    pub(super) async fn unpublished(
+    pub(super) async fn turn_over(
         &mut self,
+        confirmed: &[i64],
+        known: &[i64],
         limit: u32,
-        in_flight: &[Uuid],
     ) -> Result<Vec<Row>, sqlx::Error> {
-        sqlx::query_as(
-            "SELECT id, subject, sequence, type AS kind, payload::text AS payload, created_at,
-               headers->>'traceparent' AS traceparent, headers->>'tracestate' AS tracestate,
-               headers->>'effectowner' AS effectowner, headers->>'dataschema' AS dataschema
-             FROM outbox WHERE published_at IS NULL AND id <> ALL($2) ORDER BY sequence LIMIT $1",
-        )
-        .bind(i64::from(limit))
-        .bind(in_flight)
-        .fetch_all(&mut self.connection)
-        .await
+        let sql = if confirmed.is_empty() { READ } else { MARK_AND_READ };
+        sqlx::query_as(sql)
+            .bind(confirmed)
+            .bind(known)
+            .bind(i64::from(limit))
+            .fetch_all(&mut self.connection)
+            .await
     }
 
     /// Marks rows as published.
-    pub(super) async fn mark(&mut self, ids: &[Uuid]) -> Result<(), sqlx::Error> {
-        sqlx::query("UPDATE outbox SET published_at = now() WHERE id = ANY($1)")
-            .bind(ids)
+    pub(super) async fn mark(&mut self, confirmed: &[i64]) -> Result<(), sqlx::Error> {
+        sqlx::query(mark!())
+            .bind(confirmed)
             .execute(&mut self.connection)
             .await?;
         Ok(())

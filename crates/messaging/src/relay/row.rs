@@ -13,13 +13,18 @@ use crate::topology::DOMAIN_EVENTS;
 
 const PERSISTENT: u8 = 2;
 
+/// Longer trace texts are left out. They are strangers' and travel in the message's header, which must fit a frame: the
+/// broker closes the connection over one that does not, and the outbox would never get past it.
+/// W3C asks for 512 characters of `tracestate` to be kept, <https://www.w3.org/TR/trace-context/#tracestate-limits>.
+const TRACE_TEXT_MAX: usize = 512;
+
 /// An unpublished row.
 #[derive(Debug, FromRow)]
 pub(super) struct Row {
-    pub(super) id: Uuid,
+    id: Uuid,
     pub(super) kind: String,
-    subject: String,
-    sequence: i64,
+    pub(super) subject: String,
+    pub(super) sequence: i64,
     payload: String,
     created_at: OffsetDateTime,
     traceparent: Option<String>,
@@ -39,11 +44,18 @@ pub(super) struct Message {
 impl Row {
     /// The message. A type that this build does not know is published too: a newer writer shares the table, and a
     /// consumer that cannot read it says so in its dead queue.
-    pub(super) fn into_message(self, source: &str) -> Result<Message, serde_json::Error> {
+    pub(super) fn into_message(mut self, source: &str) -> Result<Message, serde_json::Error> {
+        self.traceparent.take_if(|text| text.len() > TRACE_TEXT_MAX);
+        self.tracestate.take_if(|text| text.len() > TRACE_TEXT_MAX);
         let written_in = TraceContext::new(self.traceparent.as_deref(), self.tracestate.as_deref());
-        let span = amqp::publish_span(DOMAIN_EVENTS, &self.kind, &self.id.to_string());
-        context::set_parent(&span, &written_in);
-        let published_in = context::of(&span);
+        let id = self.id.to_string();
+        let span = amqp::publish_span(DOMAIN_EVENTS, &self.kind, &id);
+        let published_in = if span.is_disabled() {
+            TraceContext::default()
+        } else {
+            context::set_parent(&span, &written_in);
+            context::of(&span)
+        };
         let mut headers = FieldTable::default();
         // With tracing off in this process, the consumer continues the writer's span.
         amqp::inject(
@@ -57,7 +69,7 @@ impl Row {
         let properties = BasicProperties::default()
             .with_content_type(CONTENT_TYPE.into())
             .with_delivery_mode(PERSISTENT)
-            .with_message_id(self.id.to_string().into())
+            .with_message_id(id.into())
             .with_type(self.kind.as_str().into())
             .with_timestamp(u64::try_from(self.created_at.unix_timestamp()).unwrap_or(0))
             .with_app_id(source.into())

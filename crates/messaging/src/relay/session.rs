@@ -3,12 +3,11 @@
 use lapin::Channel;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Relay, RelayError,
-    batch::{Batch, Settled},
-    leader::Leader,
-};
+use super::{Relay, RelayError, leader::Leader, pipeline::Pipeline};
 use crate::{Broker, backoff::Backoff, topology};
+
+/// Batches that are read and not yet marked at most: one that is being confirmed, one whose marks are being written.
+const BATCHES_KNOWN: usize = 2;
 
 /// Publishes until `shutdown`.
 ///
@@ -20,23 +19,37 @@ pub(super) async fn run(
     backoff: &mut Backoff,
 ) -> Result<(), RelayError> {
     let mut session = Session::begin(relay).await?;
-    backoff.reset();
     tracing::info!(source = relay.source, "relay leads");
+    let ended = lead(&mut session, shutdown, backoff).await;
+    session.end().await;
+    ended
+}
+
+async fn lead(
+    session: &mut Session<'_>,
+    shutdown: &CancellationToken,
+    backoff: &mut Backoff,
+) -> Result<(), RelayError> {
     while !shutdown.is_cancelled() {
-        session.pump().await?;
+        let pumped = session.pump(shutdown).await;
+        if pumped.is_ok() || session.published > 0 {
+            // Not before: a broker that refuses everything is asked less and less often.
+            backoff.reset();
+        }
+        pumped?;
         tokio::select! {
             () = shutdown.cancelled() => {}
-            slept = session.leader.sleep(relay.config.poll_interval()) => slept?,
+            slept = session.leader.sleep(session.relay.config.poll_interval()) => slept?,
         }
     }
-    session.end().await;
     Ok(())
 }
 
 /// Publishes what is there; how many rows.
 pub(super) async fn drain(relay: &Relay) -> Result<usize, RelayError> {
     let mut session = Session::begin(relay).await?;
-    let published = session.pump().await?;
+    session.pump(&CancellationToken::new()).await?;
+    let published = session.published;
     session.end().await;
     Ok(published)
 }
@@ -46,6 +59,7 @@ struct Session<'a> {
     leader: Leader,
     broker: Broker,
     channel: Channel,
+    published: usize,
 }
 
 impl<'a> Session<'a> {
@@ -59,48 +73,77 @@ impl<'a> Session<'a> {
             leader,
             broker,
             channel,
+            published: 0,
         })
     }
 
-    /// Publishes until nothing is left. While the confirms of one batch are under way, the next is read and published.
-    async fn pump(&mut self) -> Result<usize, RelayError> {
-        let mut published = 0;
-        let mut under_way = Batch::default();
-        loop {
-            let rows = self
-                .leader
-                .unpublished(self.relay.config.batch_size, under_way.ids())
-                .await?;
-            let next = Batch::publish(&self.channel, rows, &self.relay.source).await?;
-            published += self.settle(under_way).await?;
-            if next.ids().is_empty() {
-                return Ok(published);
+    /// Publishes until nothing is left, or until `shutdown`.
+    ///
+    /// # Errors
+    /// What was lost; or [`RelayError::Refused`] where the broker did not take everything. What was confirmed is marked
+    /// either way, where the database is there.
+    async fn pump(&mut self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+        let mut pipeline = Pipeline::default();
+        let pumped = self.pump_through(&mut pipeline, shutdown).await;
+        let confirmed = pipeline.take_confirmed();
+        if !confirmed.is_empty() {
+            self.leader.mark(&confirmed).await?;
+            self.count(confirmed.len());
+        }
+        pumped?;
+        match pipeline.refused() {
+            0 => Ok(()),
+            refused => {
+                metrics::counter!("banyan_outbox_refused_total", "source" => self.relay.source.clone())
+                    .increment(refused as u64);
+                Err(RelayError::Refused { refused })
             }
-            under_way = next;
         }
     }
 
-    /// Marks what the broker confirmed.
-    ///
-    /// # Errors
-    /// [`RelayError::Refused`] where it did not take everything, after marking the rest: the session starts over, so that
-    /// what was refused is published again before anything newer is.
-    async fn settle(&mut self, batch: Batch) -> Result<usize, RelayError> {
-        let sent = batch.ids().len();
-        if sent == 0 {
-            return Ok(0);
+    /// Reads and marks while the broker works on what is under way. Ends when nothing is under way: because nothing is
+    /// left, because it is to stop, or because something was refused.
+    async fn pump_through(
+        &mut self,
+        pipeline: &mut Pipeline,
+        shutdown: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let batch = self.relay.config.batch_size as usize;
+        let capacity = batch.saturating_mul(BATCHES_KNOWN);
+        loop {
+            let goes_on = pipeline.refused() == 0 && !shutdown.is_cancelled();
+            if goes_on {
+                if pipeline.unmarked() >= batch || pipeline.is_idle() {
+                    self.turn_over(pipeline, capacity).await?;
+                }
+                pipeline.publish_ready(&self.channel, &self.relay.source).await?;
+            }
+            if pipeline.is_settled() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                settled = pipeline.settle_some() => settled?,
+                () = shutdown.cancelled(), if goes_on => {}
+            }
         }
-        let Settled { confirmed, refused } = batch.settle().await;
-        if !confirmed.is_empty() {
-            self.leader.mark(&confirmed).await?;
-        }
-        let labels = [("source", self.relay.source.clone())];
-        metrics::counter!("banyan_outbox_published_total", &labels).increment(confirmed.len() as u64);
-        if refused > 0 {
-            metrics::counter!("banyan_outbox_refused_total", &labels).increment(refused as u64);
-            return Err(RelayError::Refused { refused, sent });
-        }
-        Ok(confirmed.len())
+    }
+
+    /// Marks what is confirmed and reads what there is room for.
+    async fn turn_over(&mut self, pipeline: &mut Pipeline, capacity: usize) -> Result<(), RelayError> {
+        let known = pipeline.known();
+        let confirmed = pipeline.take_confirmed();
+        let room = u32::try_from(capacity.saturating_sub(pipeline.len())).unwrap_or(u32::MAX);
+        let rows = self.leader.turn_over(&confirmed, &known, room).await?;
+        self.count(confirmed.len());
+        pipeline.read(rows);
+        Ok(())
+    }
+
+    fn count(&mut self, published: usize) {
+        self.published += published;
+        metrics::counter!("banyan_outbox_published_total", "source" => self.relay.source.clone())
+            .increment(published as u64);
     }
 
     async fn end(self) {
