@@ -1,4 +1,5 @@
 //! `cutover dead` as an operator types it, against a real broker.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use std::time::Duration;
 
