@@ -24,7 +24,8 @@ const OFFSETS: u32 = 4_000;
 pub struct Stack {
     layout: Layout,
     client: Client,
-    dir: TempDir,
+    // Last, so that the processes end before their files go.
+    _dir: TempDir,
 }
 
 impl Stack {
@@ -40,7 +41,7 @@ impl Stack {
         Ok(Self {
             layout,
             client: banyan_test_support::client(),
-            dir,
+            _dir: dir,
         })
     }
 
@@ -49,14 +50,22 @@ impl Stack {
     /// # Errors
     /// Where it cannot be started.
     pub async fn xtask(&self, args: &[&str]) -> anyhow::Result<Output> {
-        Command::new(binary("xtask"))
-            .args(args)
-            .current_dir(programs::root())
-            .env("BANYAN_STATE_DIR", self.dir.path().join("state"))
-            .env("BANYAN_PORT_OFFSET", self.layout.offset.to_string())
+        Command::from(self.command(args))
             .output()
             .await
             .context("start xtask")
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(binary("xtask"));
+        command
+            .args(args)
+            .current_dir(programs::root())
+            // Where cargo would say that the task lives; a test runner says where the test does.
+            .env("CARGO_MANIFEST_DIR", programs::root().join("xtask"))
+            .env("BANYAN_STATE_DIR", &self.layout.state)
+            .env("BANYAN_PORT_OFFSET", self.layout.offset.to_string());
+        command
     }
 
     /// The same, for a task that must succeed; returns what it printed.
@@ -140,11 +149,6 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        let _ = std::process::Command::new(binary("xtask"))
-            .args(["down", "--purge"])
-            .current_dir(programs::root())
-            .env("BANYAN_STATE_DIR", self.dir.path().join("state"))
-            .env("BANYAN_PORT_OFFSET", self.layout.offset.to_string())
-            .output();
+        let _ = self.command(&["down", "--purge"]).output();
     }
 }
