@@ -130,8 +130,15 @@ impl Leader {
         Ok(())
     }
 
-    /// Gives the lead up, so that a standby need not wait for the server to notice.
-    pub(super) async fn resign(self) {
+    /// Gives the lead up, so that a standby need not wait for the server to notice: it ends a session some time after
+    /// the client closed it.
+    pub(super) async fn resign(mut self) {
+        let freed = sqlx::query("SELECT pg_advisory_unlock_all()")
+            .execute(&mut self.connection)
+            .await;
+        if let Err(error) = freed {
+            tracing::debug!(%error, "the leader's connection was gone before it gave the lead up");
+        }
         if let Err(error) = self.connection.close().await {
             tracing::debug!(%error, "the leader's connection was gone before it was closed");
         }

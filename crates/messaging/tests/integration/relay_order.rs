@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use banyan_messaging::{RelayConfig, RelayError};
-use banyan_test_support::TestDb;
+use banyan_test_support::{TestDb, wait_until};
 use lapin::{
     options::{BasicAckOptions, BasicGetOptions},
     types::AMQPValue,
@@ -115,6 +115,17 @@ async fn a_relay_killed_between_publish_and_mark_publishes_again_in_order() {
     let killed = stage.start_relay("killed", quick());
     let (_, pid) = stage.led().await;
     tap.messages(60).await;
+    let question = async || {
+        let marking: bool = sqlx::query_scalar(
+            "SELECT wait_event_type = 'Lock' AND query LIKE '%UPDATE outbox%' FROM pg_stat_activity WHERE pid = $1",
+        )
+        .bind(pid)
+        .fetch_one(stage.pool())
+        .await
+        .unwrap();
+        marking
+    };
+    wait_until("the marks to wait", SOON, question, |marking| *marking).await;
     killed.kill().await;
     stage.kill_session(pid).await;
     assert_eq!(stage.unpublished().await, 60);
