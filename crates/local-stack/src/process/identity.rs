@@ -25,14 +25,22 @@ struct Stat {
     state: char,
     parent: u32,
     session: u32,
+    threads: u32,
     start_time: u64,
 }
 
+impl Stat {
+    /// A killed process is a zombie as soon as its first thread has ended, and holds its ports until the last one has.
+    fn runs(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
+    }
+}
+
 impl Identity {
-    /// The identity of a running process; `None` where there is none (a zombie does not run).
+    /// The identity of a running process; `None` where there is none (a zombie without threads does not run).
     pub fn of(pid: u32) -> Option<Self> {
         let stat = stat(pid)?;
-        (stat.state != 'Z' && stat.state != 'X').then(|| Self {
+        stat.runs().then(|| Self {
             pid,
             start_time: stat.start_time,
             boot_id: boot_id(),
@@ -44,9 +52,10 @@ impl Identity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
-    /// Whether a SIGSTOP has taken effect.
+    /// Whether a SIGSTOP has taken effect. A first thread that has ended stays a zombie, whatever its others do.
     pub(super) fn is_stopped(&self) -> bool {
-        stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time && stat.state == 'T')
+        stat(self.pid)
+            .is_some_and(|stat| stat.start_time == self.start_time && matches!(stat.state, 'T' | 'Z'))
     }
 
     /// Sends a signal if this very process still runs; says whether it was sent.
@@ -140,6 +149,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
         start_time: fields.get(19)?.parse().ok()?,
     })
 }
@@ -173,9 +183,42 @@ mod tests {
         let text = "42 (a) b (c)) S 7 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 100 200";
         let stat = parse_stat(text).unwrap();
         assert_eq!(
-            (stat.state, stat.parent, stat.session, stat.start_time),
-            ('S', 7, 42, 987_654)
+            (
+                stat.state,
+                stat.parent,
+                stat.session,
+                stat.threads,
+                stat.start_time
+            ),
+            ('S', 7, 42, 1, 987_654)
         );
+    }
+
+    #[test]
+    fn a_process_runs_until_its_last_thread_has_ended() {
+        // The system call ends the first thread alone, which leaves a zombie with a thread.
+        let program = "import ctypes, platform, threading, time
+threading.Thread(target=time.sleep, args=(60,)).start()
+print('ready', flush=True)
+ctypes.CDLL(None).syscall({'x86_64': 60}.get(platform.machine(), 93), 0)";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", program])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(
+            &mut std::io::BufReader::new(child.stdout.take().unwrap()),
+            &mut line,
+        )
+        .unwrap();
+        while stat(child.id()).unwrap().state != 'Z' {
+            std::thread::yield_now();
+        }
+        let process = Identity::of(child.id()).expect("its other thread runs");
+        assert!(process.signal(Signal::SIGKILL));
+        child.wait().unwrap();
+        assert!(!process.is_alive());
     }
 
     #[test]
