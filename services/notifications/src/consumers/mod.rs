@@ -12,10 +12,7 @@ use tracing::Instrument;
 use crate::{
     domain::{contact::ContactChange, occasion::Occasion},
     storage::{StoreError, contacts},
-    use_cases::{
-        deliver::{Deliver, Verdict},
-        erase_user,
-    },
+    use_cases::{conclusion::Verdict, deliver::Deliver, erase_user},
 };
 
 /// Handles every event this service consumes.

@@ -1,9 +1,11 @@
 //! Closing a delivery: audit row, inbox row and outbox row of many deliveries in one statement.
 
+use std::time::Duration;
+
 use banyan_db::ErrorClass;
 use banyan_messaging::outbox::NewEvent;
 use serde::Serialize;
-use sqlx::{PgPool, types::Json};
+use sqlx::{PgConnection, PgPool, types::Json};
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -12,6 +14,9 @@ use super::{
     CONSUMER, StoreError,
     batch::{Batches, Worker},
 };
+
+/// A statement that takes longer is given up, and the connection with it.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What one delivery leaves behind.
 #[derive(Clone, Debug, Serialize)]
@@ -103,7 +108,10 @@ impl Journal {
     /// Starts the worker.
     pub fn start(pool: PgPool) -> Self {
         Self {
-            batches: Batches::start(Writer { pool }),
+            batches: Batches::start(Writer {
+                pool,
+                connection: None,
+            }),
         }
     }
 
@@ -116,8 +124,10 @@ impl Journal {
     }
 }
 
+/// The worker: owns the connection, so that the statement is planned once and not once per pooled connection.
 struct Writer {
     pool: PgPool,
+    connection: Option<PgConnection>,
 }
 
 impl Worker for Writer {
@@ -125,7 +135,7 @@ impl Worker for Writer {
 
     async fn run(&mut self, requests: Vec<Request>) {
         let (entries, answers): (Vec<Entry>, Vec<_>) = requests.into_iter().unzip();
-        let outcome = write(&self.pool, &entries).await;
+        let outcome = self.write(&entries).await;
         let alone = entries.len() == 1 || !matches!(&outcome, Err(error) if !error.is_unavailable());
         if alone {
             for answer in answers {
@@ -135,25 +145,48 @@ impl Worker for Writer {
         }
         // One entry that the database refuses must not take the others with it.
         for (entry, answer) in entries.iter().zip(answers) {
-            let _ = answer.send(write(&self.pool, std::slice::from_ref(entry)).await);
+            let _ = answer.send(self.write(std::slice::from_ref(entry)).await);
         }
     }
 }
 
-async fn write(pool: &PgPool, entries: &[Entry]) -> Result<(), StoreError> {
-    loop {
-        let outcome = insert(pool, entries).await;
-        match outcome {
-            Err(error) if error.class == ErrorClass::Serialization => {}
-            outcome => return outcome,
+impl Writer {
+    async fn write(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        loop {
+            match tokio::time::timeout(PATIENCE, self.try_write(entries)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if error.class == ErrorClass::Serialization => {}
+                Ok(Err(error)) => {
+                    self.connection = None;
+                    return Err(error);
+                }
+                Err(_) => {
+                    self.connection = None;
+                    return Err(StoreError::unavailable("database: no answer in time"));
+                }
+            }
         }
+    }
+
+    async fn try_write(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            slot => {
+                let mut connection = self.pool.acquire().await?.detach();
+                sqlx::raw_sql("SET plan_cache_mode = force_generic_plan")
+                    .execute(&mut connection)
+                    .await?;
+                slot.insert(connection)
+            }
+        };
+        insert(connection, entries).await
     }
 }
 
 /// One statement, one commit. An entry whose event is in the inbox already changes nothing.
 ///
 /// Outbox rows are inserted in the order of their subject locks, so that two batches cannot wait for each other in a circle.
-async fn insert(pool: &PgPool, entries: &[Entry]) -> Result<(), StoreError> {
+async fn insert(connection: &mut PgConnection, entries: &[Entry]) -> Result<(), StoreError> {
     sqlx::query(
         "WITH entry AS MATERIALIZED (
            SELECT * FROM jsonb_to_recordset($1) AS e (
@@ -187,7 +220,7 @@ async fn insert(pool: &PgPool, entries: &[Entry]) -> Result<(), StoreError> {
     )
     .bind(Json(entries))
     .bind(CONSUMER)
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(())
 }

@@ -232,10 +232,12 @@ fn lock_key(event_id: Uuid) -> i64 {
 async fn connect(pool: &PgPool) -> Result<PgConnection, StoreError> {
     // Detached, so that the session's settings and locks never return to the pool.
     let mut connection = pool.acquire().await?.detach();
-    // Every look-up below is by key; a plan made while the tables were small must not scan them when they have grown.
+    // Every look-up below is by key; a plan made while the tables were small must not scan them when they have grown. What has
+    // to be scanned all the same then looks so dear that the statement would be compiled by JIT each time, for seconds.
     // A host that vanished frees its locks after half a minute.
     sqlx::raw_sql(
-        "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+        "SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+         SET plan_cache_mode = force_generic_plan;
          SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 4",
     )
     .execute(&mut connection)
@@ -291,6 +293,7 @@ struct Device {
     secret: Option<String>,
 }
 
+/// One look-up per table and event, each by a unique key: `LIMIT 1` keeps the planner from reading a whole table to join it.
 async fn read(
     connection: &mut PgConnection,
     opens: &[OpenRequest],
@@ -309,7 +312,7 @@ async fn read(
     let user_ids: Vec<i64> = wanted.iter().map(|open| open.user_id).collect();
     let categories: Vec<&str> = wanted.iter().map(|open| open.category.name()).collect();
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT EXISTS (SELECT FROM inbox WHERE consumer = $4 AND inbox.event_id = i.event_id) AS seen,
+        "SELECT s.seen IS NOT NULL AS seen,
            coalesce(l.id, nextval('notification_log_id_seq')) AS notification_id,
            coalesce(l.attempts, 0) AS attempts,
            c.user_id IS NOT NULL AS known, c.email, c.display_name, c.locale, c.preferred_channel,
@@ -320,9 +323,10 @@ async fn read(
                     WHERE device.user_id = i.user_id AND active ORDER BY kind, id DESC) d) AS devices,
            (SELECT generation FROM template_generation) AS template_generation
          FROM unnest($1::uuid[], $2::bigint[], $3::text[]) WITH ORDINALITY AS i (event_id, user_id, category, n)
+         LEFT JOIN LATERAL (SELECT true AS seen FROM inbox
+           WHERE consumer = $4 AND inbox.event_id = i.event_id LIMIT 1) s ON true
          LEFT JOIN LATERAL (SELECT id, attempts FROM notification_log
-           WHERE notification_log.event_id = i.event_id AND notification_log.user_id = i.user_id
-           ORDER BY id LIMIT 1) l ON true
+           WHERE notification_log.event_id = i.event_id LIMIT 1) l ON true
          LEFT JOIN contact c ON c.user_id = i.user_id
          LEFT JOIN preference p ON p.user_id = i.user_id AND p.category = i.category
          ORDER BY i.n",

@@ -9,49 +9,36 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use banyan_events::{
-    EventKind,
-    payloads::{Channel, NotificationDelivered, NotificationFailed},
-};
-use banyan_messaging::outbox::NewEvent;
+use banyan_events::payloads::Channel;
 use banyan_tracing_setup::db;
 use sqlx::PgPool;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::Clock;
+use super::{
+    Clock,
+    conclusion::{Attempt, Verdict, base, conclude, payload},
+};
 use crate::{
     channels::{Channels, Outgoing, SendError},
     config::DeliverySettings,
     domain::{
         bounce,
-        notification::{Status, scrub},
+        notification::Status,
         occasion::Occasion,
         routing::{Route, Target, route},
     },
     storage::{
         StoreError,
-        due::Payload,
         journal::{Entry, Journal},
         session::{Opened, Opening, Sessions},
         templates,
     },
     templates::{Catalogue, Rendered, View},
 };
-
-/// How a try ended.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// The event is handled: sent, kept for the digest, suppressed, or handled before.
-    Done,
-    /// Another try may help.
-    Again(String),
-    /// No try can help.
-    Never(String),
-}
 
 /// Delivers notifications.
 pub struct Deliver {
@@ -64,14 +51,6 @@ pub struct Deliver {
     settings: DeliverySettings,
     clock: Clock,
     unrecorded: Mutex<HashMap<Uuid, (Entry, Verdict)>>,
-}
-
-/// What sending came to.
-struct Attempt {
-    channel: Channel,
-    template_version: Option<i32>,
-    message_id: Option<String>,
-    outcome: Result<(), SendError>,
 }
 
 impl Deliver {
@@ -210,7 +189,7 @@ impl Deliver {
         ) {
             Route::Now(target) => {
                 let attempt = self.send(occasion, opened, &target).await;
-                self.conclude(occasion, opened, attempt)
+                conclude(&self.settings, self.now(), occasion, opened, attempt)
             }
             Route::NoContact => {
                 let outcome = Err(SendError::Transient("no address is known of the user yet".into()));
@@ -220,7 +199,7 @@ impl Deliver {
                     message_id: None,
                     outcome,
                 };
-                self.conclude(occasion, opened, attempt)
+                conclude(&self.settings, self.now(), occasion, opened, attempt)
             }
             Route::Suppress(reason) => {
                 let entry = Entry {
@@ -311,76 +290,6 @@ impl Deliver {
         }
     }
 
-    fn conclude(&self, occasion: &Occasion, opened: &Opened, attempt: Attempt) -> (Entry, Verdict) {
-        let now = self.now();
-        let entry = Entry {
-            attempts: opened.attempts.saturating_add(1),
-            template_version: attempt.template_version,
-            message_id: attempt.message_id,
-            ..base(occasion, Some(opened), attempt.channel)
-        };
-        let (reason, permanent) = match attempt.outcome {
-            Ok(()) => {
-                let delivered = NotificationDelivered {
-                    notification_id: opened.notification_id,
-                    user_id: occasion.user_id(),
-                    channel: attempt.channel,
-                    template: occasion.notice.template.into(),
-                    event_id: occasion.event_id,
-                    delivered_at: now,
-                };
-                let entry = Entry {
-                    status: Status::Delivered.name(),
-                    sent_at: Some(now),
-                    settles: true,
-                    outgoing: Some(announce(opened.notification_id, delivered).into()),
-                    ..entry
-                };
-                return (entry, Verdict::Done);
-            }
-            Err(SendError::Permanent(reason)) => (scrub(&reason), true),
-            Err(SendError::Unreachable(reason) | SendError::Transient(reason)) => (scrub(&reason), false),
-        };
-        let kept = (!permanent && !occasion.notice.secret).then(|| payload(occasion));
-        let entry = Entry {
-            error: Some(reason.clone()),
-            retryable: !permanent,
-            payload: kept,
-            ..entry
-        };
-        if !permanent && !occasion.last_try {
-            let entry = Entry {
-                status: Status::Queued.name(),
-                next_attempt_at: Some(now + self.settings.overdue_after),
-                ..entry
-            };
-            return (entry, Verdict::Again(reason));
-        }
-        let failed = NotificationFailed {
-            notification_id: opened.notification_id,
-            user_id: occasion.user_id(),
-            channel: attempt.channel,
-            template: occasion.notice.template.into(),
-            event_id: occasion.event_id,
-            reason: reason.clone(),
-            attempts: entry.attempts,
-        };
-        let entry = Entry {
-            status: Status::Failed.name(),
-            next_attempt_at: (!permanent).then(|| now + self.settings.retry_failed_after),
-            outgoing: Some(announce(opened.notification_id, failed).into()),
-            ..entry
-        };
-        (
-            entry,
-            if permanent {
-                Verdict::Never(reason)
-            } else {
-                Verdict::Again(reason)
-            },
-        )
-    }
-
     async fn record(&self, entry: Entry, verdict: Verdict) -> Result<Verdict, StoreError> {
         let (kind, outcome, channel) = (entry.event_type, entry.status, entry.channel);
         let written = self
@@ -407,53 +316,4 @@ impl Deliver {
     fn unrecorded(&self) -> MutexGuard<'_, HashMap<Uuid, (Entry, Verdict)>> {
         self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An entry about an event, with nothing done yet.
-fn base(occasion: &Occasion, opened: Option<&Opened>, channel: Channel) -> Entry {
-    Entry {
-        id: opened.map(|opened| opened.notification_id),
-        event_id: occasion.event_id,
-        event_type: occasion.notice.kind.name(),
-        subject: occasion.subject.clone(),
-        sequence: occasion.sequence,
-        user_id: occasion.user_id(),
-        channel: channel.name(),
-        template: occasion.notice.template,
-        template_version: None,
-        status: Status::Queued.name(),
-        attempts: opened.map_or(0, |opened| opened.attempts),
-        error: None,
-        trace_id: occasion.trace_id.clone(),
-        message_id: None,
-        payload: None,
-        retryable: false,
-        digest: false,
-        next_attempt_at: None,
-        sent_at: None,
-        settles: false,
-        outgoing: None,
-    }
-}
-
-fn payload(occasion: &Occasion) -> serde_json::Value {
-    let payload = Payload {
-        subject: occasion.subject.clone(),
-        sequence: occasion.sequence,
-        data: serde_json::to_value(&occasion.event).unwrap_or_default(),
-    };
-    serde_json::to_value(payload).unwrap_or_default()
-}
-
-/// The event that tells others what became of a notification.
-pub(super) fn announce(notification_id: i64, event: impl Into<banyan_events::Event>) -> NewEvent {
-    NewEvent::new(format!("notification/{notification_id}"), event)
-}
-
-/// Shared by the consumer and the jobs.
-pub type SharedDeliver = Arc<Deliver>;
-
-/// The kind of an event by its name in the audit log.
-pub(super) fn kind(name: &str) -> Option<EventKind> {
-    EventKind::from_name(name)
 }

@@ -3,7 +3,7 @@
 use banyan_events::Event;
 use time::Duration;
 
-use super::deliver::{Deliver, Verdict};
+use super::{conclusion::Verdict, deliver::Deliver};
 use crate::{
     domain::{notice::Notice, occasion::Occasion},
     storage::{
@@ -58,7 +58,7 @@ pub async fn run(
 
 /// The event again, from what was kept of it. What cannot be read any more is left to people, and said so.
 fn occasion(due: Due) -> Option<Occasion> {
-    let kind = super::deliver::kind(&due.event_type)?;
+    let kind = super::conclusion::kind(&due.event_type)?;
     let event = match Event::decode(kind.name(), &kind.dataschema(), &due.payload.data) {
         Ok(event) => event,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! One file per use case.
 
+pub mod conclusion;
 pub mod deliver;
 pub mod deliver_due;
 pub mod erase_user;

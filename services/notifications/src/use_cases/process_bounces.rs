@@ -106,7 +106,7 @@ async fn apply(pool: &PgPool, bounce: &Bounce) -> Result<bool, sqlx::Error> {
         reason,
         attempts: returned.attempts,
     };
-    outbox::publish(&mut transaction, super::deliver::announce(returned.id, failed)).await?;
+    outbox::publish(&mut transaction, super::conclusion::announce(returned.id, failed)).await?;
     transaction.commit().await?;
     Ok(marked)
 }

@@ -137,7 +137,7 @@ async fn send(
     let name = reader.display_name.as_deref();
     let mut entries = Vec::with_capacity(items.len());
     for item in items {
-        let kind = super::deliver::kind(&item.event_type);
+        let kind = super::conclusion::kind(&item.event_type);
         let event =
             kind.and_then(|kind| Event::decode(kind.name(), &kind.dataschema(), &item.payload.data).ok());
         let event = event
@@ -215,7 +215,11 @@ async fn end(
             }
             (None, false) => continue,
         };
-        outbox::publish(&mut transaction, super::deliver::announce(notification_id, event)).await?;
+        outbox::publish(
+            &mut transaction,
+            super::conclusion::announce(notification_id, event),
+        )
+        .await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! One send per event, whatever is redelivered, and by one side only.
 
 use banyan_events::{EffectOwner, payloads::*};
-use notifications::{domain::occasion::Occasion, use_cases::deliver::Verdict};
+use notifications::{domain::occasion::Occasion, use_cases::conclusion::Verdict};
 
 use crate::support::{World, deliver, envelope, log_rows, owned, payment, signup};
 
