@@ -22,6 +22,8 @@ pub use cluster::binaries;
 pub const ADMIN: &str = "banyan_admin";
 /// A cluster answers within a second or two; recovery after a kill under load may take longer.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long the parent of a server that ended may take to notice.
+const REAP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a fast shutdown may take before the server is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -171,7 +173,7 @@ impl Postgres {
             Some(_) if self.record().ready => return Ok(()),
             // Whoever started it was interrupted before it was ready.
             Some(process) => (process, 0),
-            None => self.launch()?,
+            None => self.launch().await?,
         };
         let probe = Probe::Tcp(self.port());
         wait_ready("postgres", &process, &probe, START_TIMEOUT, &self.log(), mark).await?;
@@ -181,7 +183,12 @@ impl Postgres {
     }
 
     /// Starts the server; returns it and where its log begins.
-    fn launch(&self) -> Result<(Identity, u64), StackError> {
+    async fn launch(&self) -> Result<(Identity, u64), StackError> {
+        // PostgreSQL takes the pid in its stale lock file for a running server as long as the process table names it.
+        let before = self.record().process.clone();
+        if let Some(before) = before {
+            process::reaped(&before, REAP_PATIENCE).await;
+        }
         let spawn = self.prepare()?;
         ports::require_free("postgres", self.port())?;
         let mark = spawn.log_mark();

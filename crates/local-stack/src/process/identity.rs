@@ -52,6 +52,11 @@ impl Identity {
         Self::of(self.pid).as_ref() == Some(self)
     }
 
+    /// Whether the process table still names it: a process that ended stays there until its parent has asked how.
+    pub(super) fn is_listed(&self) -> bool {
+        self.boot_id == boot_id() && stat(self.pid).is_some_and(|stat| stat.start_time == self.start_time)
+    }
+
     /// Whether a SIGSTOP has taken effect. A first thread that has ended stays a zombie, whatever its others do.
     pub(super) fn is_stopped(&self) -> bool {
         stat(self.pid)

@@ -8,4 +8,4 @@ mod stop;
 pub use identity::Identity;
 pub use ready::{Probe, wait_ready};
 pub use spawn::{Spawn, find_program, run};
-pub use stop::{end_orphans, kill9, stop};
+pub use stop::{end_orphans, kill9, reaped, stop};

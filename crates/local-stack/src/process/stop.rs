@@ -80,6 +80,14 @@ pub async fn end_orphans(name: &str, process: &Identity) -> Result<(), StackErro
     Ok(())
 }
 
+/// Waits until a process that ended has left the process table too, which its parent decides; at most `patience`.
+pub async fn reaped(process: &Identity, patience: Duration) {
+    let begin = Instant::now();
+    while process.is_listed() && begin.elapsed() < patience {
+        tokio::time::sleep(PACE).await;
+    }
+}
+
 async fn gone(process: &Identity, patience: Duration) -> bool {
     let begin = Instant::now();
     while process.is_alive() {
@@ -89,4 +97,21 @@ async fn gone(process: &Identity, patience: Duration) -> bool {
         tokio::time::sleep(PACE).await;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_is_reaped_when_its_parent_has_asked() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = Identity::of(child.id()).unwrap();
+        kill9("sleep", &process).await.unwrap();
+        reaped(&process, Duration::ZERO).await;
+        assert!(process.is_listed() && !process.is_alive(), "nobody asked yet");
+        let parent = async { child.wait().unwrap() };
+        tokio::join!(reaped(&process, Duration::from_mins(1)), parent);
+        assert!(!process.is_listed());
+    }
 }
