@@ -51,6 +51,21 @@ class Body:
         """The field as it was parsed; None when absent."""
         return self._data.get(name)
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the field was sent, if only as null."""
+        return name in self._data
+
+    def only(self, *names: str) -> None:
+        """Note every field that is not among these."""
+        for name in self._data.keys() - set(names):
+            self.fail(name, "is not known")
+
+    def not_null(self, *names: str) -> None:
+        """Note these fields where they were sent as null: leaving a field out is how to say nothing."""
+        for name in names:
+            if name in self and self.raw(name) is None:
+                self.fail(name, "must not be null")
+
     def fail(self, field: str, message: str) -> None:
         """Note that a field is wrong."""
         self.errors.append({"field": field, "message": message})

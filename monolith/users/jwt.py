@@ -24,7 +24,8 @@ class Claims:
     """Who a token speaks for."""
 
     user_id: int
-    session_id: str | None
+    session_id: int
+    staff: bool = False
 
 
 class InvalidToken(Exception):
@@ -51,15 +52,17 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def issue(user_id: int, session_id: int, now: datetime) -> str:
+def issue(user_id: int, session_id: int, now: datetime, *, staff: bool = False) -> str:
     """A token for a session, good for `JWT_LIFETIME_SECONDS`."""
     key, jwk = _signing_key()
-    claims = {
+    claims: dict[str, Any] = {
         "sub": str(user_id),
         "sid": str(session_id),
         "iat": now,
         "exp": now + timedelta(seconds=settings.JWT_LIFETIME_SECONDS),
     }
+    if staff:
+        claims["staff"] = True
     return jwt.encode(claims, key, algorithm=ALGORITHM, headers={"kid": jwk["kid"]})
 
 
@@ -68,10 +71,12 @@ def verify(token: str) -> Claims:
     key, _ = _signing_key()
     try:
         claims = jwt.decode(
-            token, key.public_key(), algorithms=[ALGORITHM], options={"require": ["sub", "exp"]}, leeway=5
+            token, key.public_key(), algorithms=[ALGORITHM], options={"require": ["sub", "sid", "exp"]}, leeway=5
         )
-        return Claims(user_id=int(claims["sub"]), session_id=claims.get("sid"))
-    except (jwt.InvalidTokenError, ValueError) as error:
+        return Claims(
+            user_id=int(claims["sub"]), session_id=int(claims["sid"]), staff=claims.get("staff") is True
+        )
+    except (jwt.InvalidTokenError, TypeError, ValueError) as error:
         raise InvalidToken(str(error)) from None
 
 

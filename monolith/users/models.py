@@ -41,6 +41,8 @@ class User(AbstractBaseUser):
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+    # When the account was erased; the row stays for the financial rows that point here.
+    deleted_at = models.DateTimeField(null=True, blank=True)
 
     objects = UserManager()
 
@@ -79,6 +81,8 @@ class EmailAddress(models.Model):
     email = models.EmailField(max_length=254, unique=True)
     is_primary = models.BooleanField(default=True)
     verified_at = models.DateTimeField(null=True, blank=True)
+    # Set by the notifications app when a mail server said that the address does not exist.
+    bounced_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -165,8 +169,39 @@ class LoginAttempt(models.Model):
 
     class Meta:
         db_table = "users_login_attempt"
-        indexes = [models.Index(fields=["email", "-created_at"], name="users_login_attempt_email")]
+        indexes = [
+            models.Index(fields=["email", "-created_at"], name="users_login_attempt_email"),
+            models.Index(fields=["ip_address", "-created_at"], name="users_login_attempt_address"),
+        ]
 
     def __str__(self) -> str:
         """No personal data."""
         return f"login attempt {self.pk}"
+
+
+class ConsentKind(models.TextChoices):
+    """What a user can agree to."""
+
+    TERMS = "terms"
+    MARKETING = "marketing"
+
+
+class Consent(models.Model):
+    """One decision of a user; the newest of a kind counts, the older ones prove what was agreed to when."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="consents")
+    kind = models.CharField(max_length=20, choices=ConsentKind.choices)
+    granted = models.BooleanField()
+    # Of the text that was agreed to.
+    version = models.CharField(max_length=20)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(kind__in=ConsentKind.values), name="users_consent_kind"),
+        ]
+        indexes = [models.Index(fields=["user", "kind", "-id"], name="users_consent_newest")]
+
+    def __str__(self) -> str:
+        """No personal data."""
+        return f"{self.kind} consent {self.pk} of user {self.user_id}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from common.times import rfc3339
 
-from .models import User
+from .models import Session, User
 from .services.sessions import Tokens
 
 
@@ -21,6 +21,19 @@ def user_json(user: User) -> dict[str, Any]:
         "preferredChannel": user.profile.preferred_channel,
         "emailVerified": verified,
         "createdAt": rfc3339(user.created_at),
+    }
+
+
+def session_json(session: Session, *, current: bool) -> dict[str, Any]:
+    """A session as its user sees it; `current` is the one that asks."""
+    return {
+        "id": session.pk,
+        "createdAt": rfc3339(session.created_at),
+        "lastUsedAt": rfc3339(session.last_used_at),
+        "expiresAt": rfc3339(session.expires_at),
+        "userAgent": session.user_agent or None,
+        "ipAddress": session.ip_address,
+        "current": current,
     }
 
 

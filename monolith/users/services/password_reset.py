@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -15,6 +15,7 @@ from users.models import PasswordReset, User
 from users.onetime import hash_token, new_nonce, token_for
 from users.passwords import check_password_rules
 
+from .email_verification import mark_verified
 from .sessions import close_all_sessions
 
 
@@ -51,19 +52,24 @@ def request_reset(email: str) -> None:
 def confirm_reset(token: str, password: str) -> None:
     """Set a new password with a mailed token, and end every session."""
     with transaction.atomic():
-        reset = (
-            PasswordReset.objects.select_for_update(of=("self",))
-            .select_related("user__profile")
-            .filter(token_hash=hash_token(token), used_at=None, expires_at__gt=timezone.now())
-            .first()
-        )
-        if reset is None or not reset.user.is_active:
+        now = timezone.now()
+        link = PasswordReset.objects.filter(token_hash=hash_token(token), used_at=None, expires_at__gt=now)
+        # The user is locked before what belongs to them, as everywhere.
+        users = User.objects.select_for_update(of=("self",)).select_related("profile")
+        user = users.filter(password_resets__in=link, is_active=True).first()
+        if user is None or not link.exists():
             raise Problem(400, "invalid-token", "Invalid token", "The link is not valid or has expired.")
-        user = reset.user
         check_password_rules(password, user, display_name=user.profile.display_name)
         user.set_password(password)
         user.save(update_fields=["password", "updated_at"])
-        now = timezone.now()
-        # The other open links of this user end with it.
+        # This link and the other open ones of this user end with it.
         user.password_resets.filter(used_at=None).update(used_at=now)
+        _prove_address(user, now)
         close_all_sessions(user)
+
+
+def _prove_address(user: User, now: datetime) -> None:
+    """Whoever read the mailed link holds the address; links of an earlier address ended with it."""
+    address = user.email_addresses.select_for_update().filter(is_primary=True, verified_at=None).first()
+    if address is not None:
+        mark_verified(address, now)

@@ -8,13 +8,17 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from common.problems import Problem
 from users import jwt
 from users.models import Session, User
 from users.onetime import hash_token
+
+
+# Ids from here on belong to rows that were born in the extracted users service.
+FIRST_FOREIGN_ID = 2**40
 
 
 @dataclass(frozen=True)
@@ -82,10 +86,27 @@ def refresh(refresh_token: str) -> Tokens:
     return _tokens(session, following)
 
 
-def close_session(user_id: int, session_id: str | None) -> None:
-    """End the session of an access token; ending it twice is no error."""
-    if session_id and session_id.isascii() and session_id.isdigit():
-        Session.objects.filter(id=int(session_id), user_id=user_id, revoked_at=None).update(revoked_at=timezone.now())
+def is_open(session_id: int, user_id: int) -> bool:
+    """Whether the access tokens of a session still count."""
+    row = Session.objects.filter(pk=session_id).values_list("user_id", "revoked_at", "expires_at", "user__is_active")
+    session = row.first()
+    if session is not None:
+        owner, revoked_at, expires_at, active = session
+        return owner == user_id and active and revoked_at is None and expires_at > timezone.now()
+    if session_id < FIRST_FOREIGN_ID:
+        return False
+    # The users service opened it a moment ago, and its row is still on the way here.
+    return not User.objects.filter(pk=user_id, is_active=False).exists()
+
+
+def open_sessions(user_id: int) -> QuerySet[Session]:
+    """The sessions that a user is logged in with."""
+    return Session.objects.filter(user_id=user_id, revoked_at=None, expires_at__gt=timezone.now())
+
+
+def close_session(user_id: int, session_id: int) -> bool:
+    """End a session of a user; whether it was open."""
+    return open_sessions(user_id).filter(pk=session_id).update(revoked_at=timezone.now()) > 0
 
 
 def close_all_sessions(user: User) -> None:
@@ -95,7 +116,7 @@ def close_all_sessions(user: User) -> None:
 
 def _tokens(session: Session, refresh_token: str) -> Tokens:
     return Tokens(
-        access_token=jwt.issue(session.user_id, session.pk, timezone.now()),
+        access_token=jwt.issue(session.user_id, session.pk, timezone.now(), staff=session.user.is_staff),
         refresh_token=refresh_token,
         expires_in=settings.JWT_LIFETIME_SECONDS,
     )

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from common.problems import Problem
 from notifications.services.announce import announce
-from users.models import EmailAddress, EmailVerification, Profile, User
+from users.models import ConsentKind, EmailAddress, EmailVerification, Profile, User
 from users.onetime import hash_token, new_nonce, token_for
 from users.passwords import check_password_rules
 
@@ -54,6 +54,7 @@ def _create(user: User, request: SignUp, client: Client) -> Tokens:
         locale=request.locale,
         preferred_channel=request.preferred_channel,
     )
+    user.consents.create(kind=ConsentKind.TERMS, granted=True, version=settings.TERMS_VERSION)
     address = EmailAddress.objects.create(user=user, email=user.email)
     nonce = new_nonce()
     token = token_for("email-verification", nonce)

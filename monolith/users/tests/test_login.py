@@ -1,10 +1,13 @@
 """Login, refresh, logout, signing keys."""
 
 import base64
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import jwt as pyjwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from django.db import connections
 from django.utils import timezone
 
 from testing.api import PASSWORD, Api, sign_up
@@ -40,7 +43,12 @@ def test_too_many_failures_close_the_door_for_a_while(settings):
         assert log_in(password="wrong-password").status_code == 401
     answer = log_in()
     assert answer.status_code == 429
-    assert int(answer["Retry-After"]) > 0
+    assert answer.json()["type"] == "urn:banyan:problem:too-many-attempts"
+    assert 0 < int(answer["Retry-After"]) <= settings.LOGIN_FAILURE_WINDOW_MINUTES * 60
+    # Being refused does not lengthen it, and nobody else is shut out.
+    assert LoginAttempt.objects.count() == settings.LOGIN_FAILURES_ALLOWED
+    sign_up("grace@example.com")
+    assert log_in("grace@example.com").status_code == 200
     LoginAttempt.objects.update(created_at=timezone.now() - timedelta(hours=1))
     assert log_in().status_code == 200
 
@@ -52,6 +60,36 @@ def test_a_success_forgives_earlier_failures(settings):
     assert log_in().status_code == 200
     log_in(password="wrong-password")
     assert log_in().status_code == 200
+
+
+def test_an_address_that_guesses_is_shut_out_of_every_account(settings):
+    settings.LOGIN_FAILURES_ALLOWED_PER_ADDRESS = 3
+    sign_up()
+
+    def from_address(address, email, password="wrong-password"):
+        body = {"email": email, "password": password}
+        return Api().post("/api/users/login", body, **{"X-Forwarded-For": address}).status_code
+
+    assert [from_address("203.0.113.7", f"user{n}@example.com") for n in range(3)] == [401] * 3
+    assert from_address("203.0.113.7", "ada@example.com", PASSWORD) == 429
+    assert from_address("203.0.113.8", "ada@example.com", PASSWORD) == 200
+
+
+def test_many_guesses_at_once_do_not_pass_the_limit_together(settings):
+    settings.LOGIN_FAILURES_ALLOWED = 3
+    sign_up()
+    start = threading.Barrier(8)
+
+    def guess():
+        try:
+            start.wait(10)
+            return log_in(password="wrong-password").status_code
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [done.result(20) for done in [pool.submit(guess) for _ in range(8)]]
+    assert sorted(answers) == [401] * 3 + [429] * 5
 
 
 def test_the_published_key_verifies_the_token():

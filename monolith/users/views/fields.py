@@ -5,13 +5,22 @@ from __future__ import annotations
 import re
 
 from common.bodies import Body
+from users.services.erasure import ERASED_DOMAIN
 
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 
 
-def password(body: Body) -> str:
+def address(body: Body) -> str:
+    """A new e-mail address of an account."""
+    value = body.email("email")
+    if value.endswith("@" + ERASED_DOMAIN):
+        body.fail("email", "is not an e-mail address")
+    return value
+
+
+def password(body: Body, name: str = "password") -> str:
     """A password as typed. The upper bound keeps hashing from being used to burn time."""
-    return body.text("password", max_length=256, strip=False)
+    return body.text(name, max_length=256, strip=False)
 
 
 def locale(body: Body) -> str:

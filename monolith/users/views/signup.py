@@ -7,7 +7,7 @@ from users.models import Channel
 from users.serializers import account_json
 from users.services.signup import SignUp, sign_up
 
-from .fields import locale, password
+from .fields import address, locale, password
 from .requests import client_of
 
 
@@ -15,7 +15,7 @@ def signup(request: HttpRequest) -> JsonResponse:
     """Open an account; 201 with the user and tokens."""
     body = read_json(request)
     wanted = SignUp(
-        email=body.email("email"),
+        email=address(body),
         password=password(body),
         display_name=body.text("displayName", max_length=100),
         locale=locale(body),

@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: two people to try things with."""
+"""`manage.py seed_demo`: people to try things with."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ PASSWORD = "correct-horse-battery"
 PEOPLE = [
     SignUp(email="ada@example.com", password=PASSWORD, display_name="Ada Lovelace"),
     SignUp(email="grace@example.com", password=PASSWORD, display_name="Grace Hopper", locale="de"),
+    SignUp(email="staff@example.com", password=PASSWORD, display_name="Barbara Liskov"),
 ]
+STAFF = {"staff@example.com"}
 
 
 class Command(BaseCommand):
     """Creates what is missing, the way the API does, so that their events are published too."""
 
-    help = "Create two demo users, each with a payment method. Does nothing where they exist."
+    help = "Create three demo users, one of them staff, each with a payment method. Does nothing where they exist."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command."""
@@ -30,6 +32,8 @@ class Command(BaseCommand):
             user = User.objects.filter(email=person.email).first()
             if user is None:
                 user, _ = sign_up(person, Client(ip_address=None, user_agent="seed_demo"))
+            if person.email in STAFF and not user.is_staff:
+                User.objects.filter(pk=user.pk).update(is_staff=True)
             if not PaymentMethod.objects.filter(customer__user=user).exists():
                 add_method(user.pk, "pm_card_visa")
             self.stdout.write(f"{person.email}  password {PASSWORD}  user {user.pk}")
