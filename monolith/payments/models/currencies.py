@@ -1,4 +1,4 @@
-"""Currencies."""
+"""Currencies and what they are worth in each other."""
 
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -23,3 +23,32 @@ class Currency(models.Model):
     def __str__(self) -> str:
         """The code."""
         return self.code
+
+
+def currency_field() -> "models.ForeignKey[Currency, Currency]":
+    """A column `currency` that holds the code itself."""
+    return models.ForeignKey(
+        Currency, to_field="code", db_column="currency", on_delete=models.PROTECT, related_name="+"
+    )
+
+
+class ExchangeRate(models.Model):
+    """How much of `quote` one unit of `base` was worth on a day; for reports, never for charging."""
+
+    base = models.ForeignKey(Currency, to_field="code", db_column="base", on_delete=models.PROTECT, related_name="+")
+    quote = models.ForeignKey(Currency, to_field="code", db_column="quote", on_delete=models.PROTECT, related_name="+")
+    rate = models.DecimalField(max_digits=18, decimal_places=8)
+    valid_on = models.DateField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "payments_exchange_rate"
+        constraints = [
+            models.UniqueConstraint(fields=["base", "quote", "valid_on"], name="payments_exchange_rate_per_day"),
+            models.CheckConstraint(condition=models.Q(rate__gt=0), name="payments_exchange_rate_positive"),
+            models.CheckConstraint(condition=~models.Q(base=models.F("quote")), name="payments_exchange_rate_two"),
+        ]
+
+    def __str__(self) -> str:
+        """The pair and the day."""
+        return f"{self.base_id}/{self.quote_id} on {self.valid_on}"

@@ -37,6 +37,12 @@ class Payment(models.Model):
     status = models.CharField(max_length=20, choices=PaymentStatus.choices, default=PaymentStatus.PENDING)
     # False: the money is only reserved until a capture.
     capture = models.BooleanField(default=True)
+    # What was reserved; a capture of less makes `amount` less.
+    amount_authorized = models.DecimalField(max_digits=14, decimal_places=3, null=True, blank=True)
+    # The cardholder is not there to be asked: a renewal.
+    off_session = models.BooleanField(default=False)
+    # Something changed that the payouts have not settled yet.
+    payout_due = models.BooleanField(default=False)
     description = models.CharField(max_length=500, blank=True)
     idempotency_key = models.CharField(max_length=255)
     # SHA-256 of the canonical request: the same key with another request is refused.
@@ -70,11 +76,29 @@ class Payment(models.Model):
                 condition=models.Q(status=PaymentStatus.PENDING),
                 name="payments_payment_pending",
             ),
+            models.Index(
+                fields=["currency", "completed_at"],
+                condition=models.Q(payout_due=True),
+                name="payments_payment_payout_due",
+            ),
+            models.Index(
+                fields=["completed_at"],
+                condition=models.Q(completed_at__isnull=False),
+                name="payments_payment_completed",
+            ),
         ]
 
     def __str__(self) -> str:
         """The row."""
         return f"payment {self.pk} ({self.status})"
+
+
+class Operation(models.TextChoices):
+    """What Stripe was asked to do with a payment."""
+
+    CHARGE = "charge"
+    CAPTURE = "capture"
+    CANCEL = "cancel"
 
 
 class AttemptStatus(models.TextChoices):
@@ -91,6 +115,9 @@ class PaymentAttempt(models.Model):
 
     payment = models.ForeignKey(Payment, on_delete=models.CASCADE, related_name="attempts")
     number = models.PositiveSmallIntegerField()
+    operation = models.CharField(max_length=20, choices=Operation.choices, default=Operation.CHARGE)
+    # Of a capture: how much of it.
+    amount = models.DecimalField(max_digits=14, decimal_places=3, null=True, blank=True)
     stripe_idempotency_key = models.CharField(max_length=255)
     status = models.CharField(max_length=20, choices=AttemptStatus.choices, default=AttemptStatus.STARTED)
     error_code = models.CharField(max_length=64, blank=True)
@@ -101,6 +128,13 @@ class PaymentAttempt(models.Model):
         db_table = "payments_payment_attempt"
         constraints = [
             models.UniqueConstraint(fields=["payment", "number"], name="payments_payment_attempt_number"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["started_at"],
+                condition=models.Q(status__in=["started", "unknown"]) & ~models.Q(operation="charge"),
+                name="payments_attempt_unsettled",
+            ),
         ]
 
     def __str__(self) -> str:
