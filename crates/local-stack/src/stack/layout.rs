@@ -28,7 +28,7 @@ pub struct Layout {
 }
 
 /// The processes with a port, as in the contracts.
-const PORTS: [(&str, u16); 13] = [
+const PORTS: [(&str, u16); 14] = [
     ("gateway", 8080),
     ("monolith", 8000),
     ("payments", 3001),
@@ -40,6 +40,7 @@ const PORTS: [(&str, u16); 13] = [
     ("rabbitmq", 55672),
     ("rabbitmq-management", 55673),
     ("stripe", 8420),
+    ("localstripe", 8421),
     ("mail", 1025),
     ("traces", 4318),
 ];

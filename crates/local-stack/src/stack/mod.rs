@@ -15,7 +15,7 @@ pub use build::{Binaries, build};
 pub use down::down;
 pub use gateway::roll_out;
 pub use layout::{Layout, PORT_OFFSET, STATE_DIR};
-pub use record::{ProcessRecord, StackRecord};
+pub use record::{ProcessRecord, StackRecord, WEBHOOK_SECRET};
 pub use servers::{Access, CELERY_VHOST, RELAY_ROLE, SERVICES, Servers, VHOST};
 pub use status::{Health, ProcessStatus, status};
 pub use unit::{Outcome, Unit};
@@ -29,12 +29,13 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::error::{IoContext as _, StackError};
 
 /// Every process, in the order of starting.
-pub const PROCESSES: [&str; 14] = [
+pub const PROCESSES: [&str; 15] = [
     "postgres",
     "epmd",
     "rabbitmq",
     "mail",
     "traces",
+    "localstripe",
     "stripe",
     "payments",
     "users",

@@ -10,6 +10,9 @@ use crate::error::StackError;
 use crate::process::Identity;
 use crate::secret;
 
+/// The credential with which Stripe's webhooks are signed.
+pub const WEBHOOK_SECRET: &str = "stripe.webhook_secret";
+
 /// Everything that `up` made and `status`, `logs` and `down` need.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -23,6 +23,8 @@ pub struct Surroundings<'a> {
     pub access: &'a Access,
     /// The Python environment.
     pub venv: &'a Venv,
+    /// What Stripe's webhooks are signed with.
+    pub webhook_secret: String,
 }
 
 impl Surroundings<'_> {
@@ -49,23 +51,45 @@ impl Surroundings<'_> {
         let mail = mail.args(["mail", "--listen", &listen("mail"), "--maildir", &path("mail")]);
         let traces = self.spawn("traces", self.binary("dev-sinks")?);
         let traces = traces.args(["otlp", "--listen", &listen("traces"), "--dir", &path("traces")]);
-        let script = self
-            .layout
-            .root
-            .join("crates/local-stack/python/serve_localstripe.py");
-        let stripe = self.spawn("stripe", self.venv.program("python")).args([&script]);
-        let port = self.layout.port("stripe").to_string();
-        let stripe = stripe.args(["--port", &port, "--state", &path("stripe.pickle")]);
-        let mut stripe = Unit::tcp("stripe", self.layout.port("stripe"), stripe);
-        stripe.url = Some(self.layout.url("stripe"));
-        stripe.sources.push(script);
         let mut traces = Unit::tcp("traces", self.layout.port("traces"), traces);
         traces.url = Some(format!("{}/traces", self.layout.url("traces")));
         Ok(vec![
             Unit::tcp("mail", self.layout.port("mail"), mail),
             traces,
-            stripe,
+            self.localstripe(),
+            self.stripe()?,
         ])
+    }
+
+    /// The stand-in for Stripe; everything reaches it through its front.
+    fn localstripe(&self) -> Unit {
+        let (root, port) = (&self.layout.root, self.layout.port("localstripe"));
+        let script = root.join("crates/local-stack/python/serve_localstripe.py");
+        let state = self.layout.file("stripe.pickle").display().to_string();
+        let spawn = self
+            .spawn("localstripe", self.venv.program("python"))
+            .args([&script]);
+        let spawn = spawn.args(["--port", &port.to_string(), "--state", &state]);
+        let mut unit = Unit::tcp("localstripe", port, spawn);
+        unit.sources.push(script);
+        unit
+    }
+
+    /// The front before localstripe: idempotency keys, signed webhooks, faults on demand.
+    fn stripe(&self) -> Result<Unit, StackError> {
+        let port = self.layout.port("stripe");
+        let target = format!("{}/api/payments/webhooks/stripe", self.layout.url("gateway"));
+        let spawn = self.spawn("stripe", self.binary("dev-sinks")?).args([
+            "stripe-front",
+            "--listen",
+            &format!("127.0.0.1:{port}"),
+            "--upstream",
+            &self.layout.url("localstripe"),
+            "--webhook-url",
+            &target,
+        ]);
+        let spawn = spawn.env("STRIPE_WEBHOOK_SECRET", &self.webhook_secret);
+        Ok(Unit::http("stripe", port, "/_front/healthz", spawn))
     }
 
     /// The extracted services.
@@ -142,6 +166,7 @@ impl Surroundings<'_> {
             ("CELERY_BROKER_URL", self.access.broker("monolith")),
             ("STRIPE_API_BASE", self.layout.url("stripe")),
             ("STRIPE_API_KEY", "sk_test_banyan".to_owned()),
+            ("STRIPE_WEBHOOK_SECRET", self.webhook_secret.clone()),
             ("EMAIL_HOST", "127.0.0.1".to_owned()),
             ("EMAIL_PORT", self.layout.port("mail").to_string()),
             ("JWT_PRIVATE_KEY_FILE", file("jwt-ed25519.pem")),

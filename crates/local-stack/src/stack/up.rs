@@ -7,7 +7,7 @@ use futures::future::try_join_all;
 
 use super::build::{Binaries, build};
 use super::gateway::Gateway;
-use super::record::StackRecord;
+use super::record::{StackRecord, WEBHOOK_SECRET};
 use super::servers::{self, SERVICES, Servers};
 use super::unit::{Outcome, Unit};
 use super::units::Surroundings;
@@ -47,6 +47,7 @@ pub async fn up(layout: &Layout, options: UpOptions, progress: &Progress) -> Res
         binaries: &binaries,
         access: &access,
         venv: &venv,
+        webhook_secret: record.secret(WEBHOOK_SECRET),
     };
     let monolith_env = surroundings.monolith_env(&mut record);
     record.save(layout)?;
