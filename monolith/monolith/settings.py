@@ -110,6 +110,9 @@ EMAIL_HOST_PASSWORD = env.text("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", False)
 EMAIL_TIMEOUT = env.seconds("EMAIL_TIMEOUT_SECONDS", 10)
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Banyan <no-reply@banyan.example>")
+DIGEST_HOUR = 17  # UTC
+# A Maildir that delivery reports come to; empty: none are read.
+BOUNCE_MAILDIR = env.text("BOUNCE_MAILDIR", "")
 MAIL_DOMAIN = env.text("MAIL_DOMAIN", "banyan.example")  # right side of every Message-ID
 
 # --- Celery -----------------------------------------------------------------------------------
@@ -143,6 +146,27 @@ CELERY_BEAT_SCHEDULE = {
         "task": "notifications.deliver_pending",
         "schedule": 15.0,
         "options": {"expires": 15},
+    },
+    "retry-failed-deliveries": {
+        "task": "notifications.retry_failed_deliveries",
+        "schedule": crontab(minute="*/10"),
+        "options": {"expires": 600},
+    },
+    # Once a day; the runs after it are for what the mail server refused.
+    "send-daily-digest": {
+        "task": "notifications.send_daily_digest",
+        "schedule": crontab(hour=DIGEST_HOUR, minute="0,15,30,45"),
+        "options": {"expires": 900},
+    },
+    "process-bounces": {
+        "task": "notifications.process_bounces",
+        "schedule": crontab(minute="*/2"),
+        "options": {"expires": 120},
+    },
+    "purge-old-logs": {
+        "task": "notifications.purge_old_logs",
+        "schedule": crontab(hour=3, minute=30),
+        "options": {"expires": 3600},
     },
     "purge-expired-tokens": {
         "task": "users.purge_expired_tokens",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils import timezone
 
@@ -25,13 +26,19 @@ class NotificationLog(models.Model):
     event_id = models.UUIDField()
     event_type = models.CharField(max_length=60)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="notifications")
-    # The row that the event is about: a payment, a verification, a password reset.
+    # The row that the event is about: a payment, a refund, a verification, a password reset, an export.
     object_id = models.BigIntegerField()
     channel = models.CharField(max_length=10, choices=Channel.choices, default=Channel.EMAIL)
     template = models.CharField(max_length=60)
+    template_version = models.PositiveIntegerField(null=True, blank=True)
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=300, blank=True)
+    # A failure that another try may mend.
+    retryable = models.BooleanField(default=False)
+    # Kept for the daily digest, and the digest it went out with.
+    digest = models.BooleanField(default=False)
+    digest_id = models.UUIDField(null=True, blank=True)
     next_attempt_at = models.DateTimeField(default=timezone.now)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -45,9 +52,25 @@ class NotificationLog(models.Model):
             models.Index(fields=["user", "-created_at", "-id"], name="notifications_log_of_user"),
             models.Index(
                 fields=["next_attempt_at"],
-                condition=models.Q(status=Status.QUEUED),
+                condition=models.Q(status=Status.QUEUED, digest=False),
                 name="notifications_log_due",
             ),
+            models.Index(
+                fields=["user"],
+                condition=models.Q(status=Status.QUEUED, digest=True),
+                name="notifications_log_digest",
+            ),
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=models.Q(status=Status.FAILED, retryable=True),
+                name="notifications_log_retryable",
+            ),
+            models.Index(
+                fields=["digest_id"],
+                condition=models.Q(digest_id__isnull=False),
+                name="notifications_log_of_digest",
+            ),
+            BrinIndex(fields=["created_at"], name="notifications_log_created"),
         ]
 
     def __str__(self) -> str:
@@ -83,3 +106,63 @@ class Preference(models.Model):
     def __str__(self) -> str:
         """The row."""
         return f"{self.category} preference of user {self.user_id}"
+
+
+class Template(models.Model):
+    """A version of a mail's texts, in Django's template language. What was in use once is never changed."""
+
+    name = models.CharField(max_length=60)
+    locale = models.CharField(max_length=35)
+    version = models.PositiveIntegerField()
+    subject = models.TextField(blank=True)
+    body_html = models.TextField()
+    body_text = models.TextField(blank=True)
+    # For the channels that the notifications service adds.
+    body_sms = models.TextField(blank=True)
+    active = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name", "locale", "version"], name="notifications_template_version"),
+            models.UniqueConstraint(
+                fields=["name", "locale"], condition=models.Q(active=True), name="notifications_template_active"
+            ),
+            models.CheckConstraint(condition=models.Q(version__gt=0), name="notifications_template_version_positive"),
+        ]
+
+    def __str__(self) -> str:
+        """The row."""
+        return f"{self.name} {self.locale} version {self.version}"
+
+
+class DeviceKind(models.TextChoices):
+    """What a user is reached by, other than e-mail."""
+
+    SMS = "sms"
+    WEBHOOK = "webhook"
+
+
+class Device(models.Model):
+    """A phone number, or the URL of a webhook with the secret that its posts are signed with."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="devices")
+    kind = models.CharField(max_length=10, choices=DeviceKind.choices)
+    address = models.CharField(max_length=2000)
+    secret = models.CharField(max_length=200, null=True, blank=True)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "kind", "address"], name="notifications_device_once"),
+            models.CheckConstraint(condition=models.Q(kind__in=DeviceKind.values), name="notifications_device_kind"),
+            models.CheckConstraint(
+                condition=~models.Q(kind=DeviceKind.WEBHOOK) | models.Q(secret__isnull=False),
+                name="notifications_device_webhook_has_secret",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """No personal data."""
+        return f"{self.kind} device {self.pk} of user {self.user_id}"

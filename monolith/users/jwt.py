@@ -73,9 +73,7 @@ def verify(token: str) -> Claims:
         claims = jwt.decode(
             token, key.public_key(), algorithms=[ALGORITHM], options={"require": ["sub", "sid", "exp"]}, leeway=5
         )
-        return Claims(
-            user_id=int(claims["sub"]), session_id=int(claims["sid"]), staff=claims.get("staff") is True
-        )
+        return Claims(user_id=int(claims["sub"]), session_id=int(claims["sid"]), staff=claims.get("staff") is True)
     except (jwt.InvalidTokenError, TypeError, ValueError) as error:
         raise InvalidToken(str(error)) from None
 

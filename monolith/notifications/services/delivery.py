@@ -1,25 +1,27 @@
-"""Sending one queued notification."""
+"""Sending one notification."""
 
 from __future__ import annotations
 
 import logging
-import smtplib
 from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from notifications.kinds import KINDS
 from notifications.models import NotificationLog, Preference, Status
+from users.models import EmailAddress
 
+from . import outcome
 from .mails import Mail, compose
+from .smtp import MailRefused, send
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 10
+# Those of `retry_failed_deliveries` included.
+MAX_ATTEMPTS_IN_ALL = 20
 FIRST_DELAY_SECONDS = 5
 LONGEST_DELAY_SECONDS = 300
 
@@ -39,42 +41,69 @@ def deliver(event_id: UUID, *, channel: str = "email") -> None:
     dies between the server's acceptance and the commit lets it be sent again under the same
     Message-ID; mail has no protocol that could exclude this.
     """
+    due = NotificationLog.objects.filter(
+        event_id=event_id, channel=channel, status=Status.QUEUED, digest=False, next_attempt_at__lte=timezone.now()
+    )
     with transaction.atomic():
-        log = (
-            NotificationLog.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("user")
-            .filter(event_id=event_id, channel=channel, status=Status.QUEUED, next_attempt_at__lte=timezone.now())
-            .first()
-        )
-        if log is None:
-            return
-        delay = _attempt(log)
-        log.save()
+        log = due.select_for_update(skip_locked=True, of=("self",)).select_related("user").first()
+        delay = None if log is None else _attempt(log)
     # Raised outside the transaction, so that the row keeps what was tried.
     if delay is not None:
         raise TryAgain(delay)
 
 
+def retry_failed(log_id: int) -> bool:
+    """One more try of a notification that failed; whether it was sent."""
+    again = NotificationLog.objects.filter(pk=log_id, status=Status.FAILED, retryable=True)
+    with transaction.atomic():
+        log = again.select_for_update(skip_locked=True, of=("self",)).select_related("user").first()
+        if log is None:
+            return False
+        _attempt(log)
+        return log.status == Status.DELIVERED
+
+
 def _attempt(log: NotificationLog) -> int | None:
     """Try once; the seconds to wait before the next try, if there is to be one."""
     if refusal := _refusal(log):
-        log.status, log.error = Status.SUPPRESSED, refusal
-        return None
+        return outcome.suppressed(log, refusal)
+    if log.status == Status.QUEUED and _waits_for_digest(log):
+        return outcome.kept_for_digest(log)
     log.attempts += 1
+    mail = try_to_compose(log)
+    if mail is None:
+        # A template can be mended, and then the job `retry_failed_deliveries` sends it.
+        return outcome.failed(log, "the mail could not be composed", retryable=log.attempts < MAX_ATTEMPTS_IN_ALL)
+    if EmailAddress.objects.filter(email=mail.to, bounced_at__isnull=False).exists():
+        return outcome.suppressed(log, "the address bounces")
     try:
-        mail = compose(log.event_type, log.template, log.object_id)
+        send(mail, log.event_id)
+    except MailRefused as refused:
+        return _refused(log, refused)
+    return outcome.delivered(log, mail.template_version)
+
+
+def try_to_compose(log: NotificationLog) -> Mail | None:
+    """The mail of a notification; None when its template or its rows are broken."""
+    try:
+        # What fails in the database must not take the rest of the transaction with it.
+        with transaction.atomic():
+            return compose(log)
     except DatabaseError:
         raise
-    except Exception:  # a broken template or a missing row does not mend itself
+    except Exception:
         logger.exception("mail not composed", extra={"notification_id": log.pk, "template": log.template})
-        log.status, log.error = Status.FAILED, "the mail could not be composed"
         return None
-    try:
-        _send(log, mail)
-    except (smtplib.SMTPException, OSError) as error:
-        return _failed(log, error)
-    log.status, log.error, log.sent_at = Status.DELIVERED, "", timezone.now()
-    return None
+
+
+def _refused(log: NotificationLog, refused: MailRefused) -> int | None:
+    last = log.attempts >= MAX_ATTEMPTS or log.status == Status.FAILED
+    if refused.for_good or last:
+        retryable = not refused.for_good and log.attempts < MAX_ATTEMPTS_IN_ALL
+        return outcome.failed(log, refused.reason, retryable=retryable)
+    delay = min(FIRST_DELAY_SECONDS * 2 ** (log.attempts - 1), LONGEST_DELAY_SECONDS)
+    outcome.postponed(log, refused.reason, timedelta(seconds=delay))
+    return delay
 
 
 def _refusal(log: NotificationLog) -> str | None:
@@ -88,41 +117,8 @@ def _refusal(log: NotificationLog) -> str | None:
     return "switched off by the user" if off.exists() else None
 
 
-def _send(log: NotificationLog, mail: Mail) -> None:
-    message = EmailMultiAlternatives(
-        mail.subject,
-        mail.text,
-        settings.DEFAULT_FROM_EMAIL,
-        [mail.to],
-        headers={
-            "Message-ID": f"<{log.event_id}.{log.channel}@{settings.MAIL_DOMAIN}>",
-            "X-Banyan-Sender": "monolith",
-            "X-Banyan-Event-Id": str(log.event_id),
-            "Auto-Submitted": "auto-generated",
-        },
-    )
-    message.attach_alternative(mail.html, "text/html")
-    message.send()
-
-
-def _failed(log: NotificationLog, error: Exception) -> int | None:
-    code = _smtp_code(error)
-    # The server's words are not kept: they often repeat the address.
-    log.error = f"SMTP {code}" if code else type(error).__name__
-    if (code is not None and code >= 500) or log.attempts >= MAX_ATTEMPTS:
-        log.status = Status.FAILED
-        logger.error("mail given up", extra={"notification_id": log.pk, "reason": log.error})
-        return None
-    delay = min(FIRST_DELAY_SECONDS * 2 ** (log.attempts - 1), LONGEST_DELAY_SECONDS)
-    log.next_attempt_at = timezone.now() + timedelta(seconds=delay)
-    logger.warning("mail not accepted", extra={"notification_id": log.pk, "reason": log.error})
-    return delay
-
-
-def _smtp_code(error: Exception) -> int | None:
-    """The server's answer; None where there was none, such as a refused connection."""
-    if isinstance(error, smtplib.SMTPResponseException):
-        return error.smtp_code
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return min((code for code, _ in error.recipients.values()), default=None)
-    return None
+def _waits_for_digest(log: NotificationLog) -> bool:
+    kind = KINDS[log.event_type]
+    if kind.mandatory:
+        return False
+    return Preference.objects.filter(user_id=log.user_id, category=kind.category, digest=True).exists()

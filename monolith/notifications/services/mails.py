@@ -1,18 +1,20 @@
-"""Composing mails. Reads payments and users directly, as it always did."""
+"""Putting mails into words, with the templates that are in use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-from django.template.loader import render_to_string
+from django.template import Context, Engine
 
-from payments.models import Payment
-from payments.money import format_amount
-from users.models import EmailAddress, EmailVerification, PasswordReset, User
-from users.onetime import token_for
+from notifications.models import NotificationLog, Template
+from users.models import User
+
+from .sources import SOURCES
+
+LAYOUT = "layout"
+FALLBACK_LOCALE = "en"
 
 
 @dataclass(frozen=True)
@@ -23,61 +25,45 @@ class Mail:
     subject: str
     text: str
     html: str
+    template_version: int
 
 
-def compose(event_type: str, template: str, object_id: int) -> Mail:
-    """The mail for an event about a row."""
-    address, context = _SOURCES[event_type](object_id)
+class TemplateMissing(Exception):
+    """No version of a template is active."""
+
+
+def compose(log: NotificationLog) -> Mail:
+    """The mail of a notification, made of the row that its event is about."""
+    letter = SOURCES[log.event_type](log.object_id)
+    return put_into_words(log.template, letter.user, letter.to, letter.context)
+
+
+def put_into_words(template: str, user: User, to: str, context: Mapping[str, Any]) -> Mail:
+    """A mail to a user in the user's language, as far as there is a template in it."""
+    texts = _active(template, user.profile.locale)
+    layout = _active(LAYOUT, texts.locale)
+    # Templates see each other only by way of the layout, and no files.
+    engine = Engine(loaders=[("django.template.loaders.locmem.Loader", {"layout.html": layout.body_html})])
+    values = {"name": user.profile.display_name, **context}
+
+    def render(text: str, *, html: bool) -> str:
+        return engine.from_string(text).render(Context(values, autoescape=html))
+
     return Mail(
-        to=address,
+        to=to,
         # A header is one line, whatever a template's author typed.
-        subject=" ".join(render_to_string(f"mail/{template}.subject.txt", context).split()),
-        text=render_to_string(f"mail/{template}.txt", context),
-        html=render_to_string(f"mail/{template}.html", context),
+        subject=" ".join(render(texts.subject, html=False).split()),
+        text=render(texts.body_text, html=False),
+        html=render(texts.body_html, html=True),
+        template_version=texts.version,
     )
 
 
-def _payment(payment_id: int) -> tuple[str, dict[str, Any]]:
-    payment = Payment.objects.select_related("user__profile", "currency").get(pk=payment_id)
-    return payment.user.email, {
-        **_greeting(payment.user),
-        "payment": payment,
-        "amount": format_amount(payment.amount, payment.currency.decimals),
-    }
-
-
-def _verification(verification_id: int) -> tuple[str, dict[str, Any]]:
-    verification = EmailVerification.objects.select_related("email_address__user__profile").get(pk=verification_id)
-    token = token_for("email-verification", verification.nonce)
-    return verification.email_address.email, {
-        **_greeting(verification.email_address.user),
-        "link": f"{settings.PUBLIC_BASE_URL}/verify-email?token={token}",
-    }
-
-
-def _password_reset(reset_id: int) -> tuple[str, dict[str, Any]]:
-    reset = PasswordReset.objects.select_related("user__profile").get(pk=reset_id)
-    token = token_for("password-reset", reset.nonce)
-    return reset.user.email, {
-        **_greeting(reset.user),
-        "link": f"{settings.PUBLIC_BASE_URL}/reset-password?token={token}",
-        "expires_at": reset.expires_at,
-    }
-
-
-def _verified_address(address_id: int) -> tuple[str, dict[str, Any]]:
-    address = EmailAddress.objects.select_related("user__profile").get(pk=address_id)
-    return address.email, {**_greeting(address.user), "verified_at": address.verified_at}
-
-
-def _greeting(user: User) -> dict[str, Any]:
-    return {"name": user.profile.display_name}
-
-
-_SOURCES: dict[str, Callable[[int], tuple[str, dict[str, Any]]]] = {
-    "payment.completed": _payment,
-    "payment.failed": _payment,
-    "user.signup": _verification,
-    "user.password-reset": _password_reset,
-    "user.email-verified": _verified_address,
-}
+def _active(name: str, locale: str) -> Template:
+    """`de-AT` falls back to `de`, then to English."""
+    wanted = [locale, locale.partition("-")[0], FALLBACK_LOCALE]
+    found = {row.locale: row for row in Template.objects.filter(name=name, locale__in=wanted, active=True)}
+    for candidate in wanted:
+        if candidate in found:
+            return found[candidate]
+    raise TemplateMissing(name)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from notifications.kinds import KINDS
-from notifications.models import NotificationLog
+from notifications.models import NotificationLog, Status
 
 logger = logging.getLogger(__name__)
+
+TASK = "notifications.deliver_pending"
+# How long a queued notification's own task has before another one is started.
+GRACE = timedelta(seconds=60)
+BATCH = 500
 
 
 def queue_mail(event_type: str, event_id: UUID, *, user_id: int, object_id: int) -> None:
@@ -31,9 +38,21 @@ def enqueue(log: NotificationLog) -> None:
     """Start the task of a queued notification.
 
     A broker that is away is no reason to fail a request whose transaction has committed: the row
-    stays queued and `deliver_pending` starts the task later.
+    stays queued and the periodic `deliver_pending` starts the task later.
     """
     try:
-        current_app.send_task(KINDS[log.event_type].task, args=[log.object_id, str(log.event_id)])
+        current_app.send_task(TASK, args=[str(log.event_id)])
     except (OperationalError, OSError):
         logger.warning("mail not queued, the broker is away", extra={"notification_id": log.pk})
+
+
+def enqueue_forgotten() -> int:
+    """Start the tasks of notifications whose own task was lost; how many there were."""
+    now = timezone.now()
+    due = NotificationLog.objects.filter(status=Status.QUEUED, digest=False, next_attempt_at__lt=now - GRACE)
+    found = list(due.order_by("next_attempt_at")[:BATCH])
+    # Gives the new tasks the same grace, so that a long queue is not made longer at every run.
+    due.filter(pk__in=[log.pk for log in found]).update(next_attempt_at=now)
+    for log in found:
+        enqueue(log)
+    return len(found)

@@ -7,15 +7,19 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from notifications.models import NotificationLog
+from notifications.services.announce import announce
 from notifications.services.delivery import MAX_ATTEMPTS, TryAgain, deliver
 from notifications.tasks import deliver_pending
+from payments.models import Payment, Refund
 from testing.api import Api, sign_up
 from testing.outbox import events
 from users.models import User
+
+DELIVER = "notifications.deliver_pending"
 
 
 @pytest.fixture
@@ -24,7 +28,8 @@ def api(stripe, mail, tasks):
 
 
 def texts(message):
-    return message.get_body(("plain",)).get_content(), message.get_body(("html",)).get_content()
+    bodies = [message.get_body((kind,)).get_content() for kind in ("plain", "html")]
+    return [body.replace("\r\n", "\n") for body in bodies]
 
 
 def statuses():
@@ -32,9 +37,9 @@ def statuses():
 
 
 def test_a_sign_up_is_mailed_with_a_link_that_works(api, mail, tasks):
-    assert tasks() == ["notifications.send_signup_email"]
+    assert tasks() == [DELIVER]
     (message,) = mail.messages
-    (event,) = events()
+    (event,) = events("user.signup")
     assert message["To"] == "ada@example.com"
     assert message["Subject"] == "Welcome! Please confirm your e-mail address"
     assert message["X-Banyan-Sender"] == "monolith"
@@ -45,7 +50,7 @@ def test_a_sign_up_is_mailed_with_a_link_that_works(api, mail, tasks):
     assert token in html
     assert token == event.data["verificationToken"]
     assert Api().post("/api/users/verify-email", {"token": token}).status_code == 204
-    assert tasks() == ["notifications.send_email_verified_email"]
+    assert tasks() == [DELIVER]
     assert mail.messages[1]["Subject"] == "Your e-mail address is confirmed"
 
 
@@ -61,7 +66,7 @@ def test_a_reset_is_mailed_with_a_link_that_works(api, mail, tasks):
 def test_payments_are_mailed_with_the_money_of_their_currency(api, mail, tasks):
     api.charge(amount="1.250", currency="KWD", description='<b>"Tea"</b>')
     api.charge(amount=1500, currency="JPY", paymentMethodId="pm_card_chargeDeclined")
-    assert tasks()[1:] == ["notifications.send_payment_email", "notifications.send_payment_failed_email"]
+    assert tasks() == [DELIVER] * 3
     completed, failed = mail.messages[1:]
     assert completed["Subject"] == "Receipt for your payment of 1.250 KWD"
     text, html = texts(completed)
@@ -158,7 +163,7 @@ def test_a_task_that_was_lost_is_started_again(api, mail, tasks, monkeypatch):
     NotificationLog.objects.filter(status="queued").update(next_attempt_at=timezone.now() - timedelta(minutes=2))
     assert deliver_pending() == 1
     assert deliver_pending() == 0
-    assert tasks() == ["notifications.send_payment_email"]
+    assert tasks() == [DELIVER]
     assert len(mail.messages) == 2
 
 
@@ -174,7 +179,7 @@ def test_a_rolled_back_change_mails_nothing(api, mail, tasks, monkeypatch):
     assert Api().post("/api/users/verify-email", {"token": token}).status_code == 500
     monkeypatch.undo()
     assert tasks() == []
-    assert [event.type for event in events()] == ["user.signup"]
+    assert [event.type for event in events()] == ["user.signup", "notification.delivered"]
     assert NotificationLog.objects.count() == 1
     assert Api().post("/api/users/verify-email", {"token": token}).status_code == 204
 
@@ -187,6 +192,65 @@ def test_what_was_switched_off_is_not_sent(api, mail, tasks):
     # The sign-up's mail is needed to go on: it is sent whatever the preferences say.
     assert statuses() == [("user.signup", "delivered"), ("payment.completed", "suppressed")]
     assert len(mail.messages) == 1
+
+
+def test_what_became_of_a_mail_is_published(api, mail, tasks):
+    tasks()
+    sent = NotificationLog.objects.get()
+    (event,) = events("notification.delivered")
+    assert event.subject == f"notification/{sent.pk}"
+    assert event.data.pop("deliveredAt").endswith("Z")
+    common = {"userId": api.user["id"], "channel": "email"}
+    assert event.data == {
+        "notificationId": sent.pk,
+        "template": "user-signup",
+        "eventId": str(sent.event_id),
+        **common,
+    }
+    mail.answer = "550 no such user ada@example.com"
+    api.charge()
+    tasks()
+    refused = NotificationLog.objects.get(status="failed")
+    (event,) = events("notification.failed")
+    assert event.data == {
+        "notificationId": refused.pk,
+        "template": "payment-completed",
+        "eventId": str(refused.event_id),
+        "reason": "SMTP 550",
+        "attempts": 1,
+        **common,
+    }
+
+
+def test_a_refund_is_mailed(api, mail, tasks):
+    payment = Payment.objects.get(pk=api.charge(amount="12.50").json()["id"])
+    refund = Refund.objects.create(
+        payment=payment,
+        amount="2.50",
+        currency_id="USD",
+        status="succeeded",
+        stripe_refund_id="re_1",
+        completed_at="2026-03-04T05:06:07Z",
+    )
+    tasks()
+    with transaction.atomic():
+        data = {
+            "paymentId": payment.pk,
+            "refundId": refund.pk,
+            "userId": api.user["id"],
+            "amountMinor": 250,
+            "currency": "USD",
+            "refundedAt": "2026-03-04T05:06:07Z",
+        }
+        subject = f"payment/{payment.pk}"
+        announce("payment.refunded", data, subject=subject, user_id=api.user["id"], object_id=refund.pk)
+    assert tasks() == [DELIVER]
+    message = mail.messages[-1]
+    assert message["Subject"] == "Your refund of 2.50 USD"
+    text, html = texts(message)
+    assert f"We refunded 2.50 USD of your payment {payment.pk}." in text
+    assert f"Refund number: {refund.pk}\nDate: 2026-03-04 05:06 UTC" in text
+    assert "<strong>2.50 USD</strong>" in html
 
 
 def test_a_closed_account_gets_nothing(api, mail, tasks):

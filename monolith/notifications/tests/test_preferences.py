@@ -34,6 +34,7 @@ def test_put_replaces_the_choices():
     [
         ({}, "categories"),
         ({"categories": {}}, "categories"),
+        ({"categories": [], "more": 1}, "more"),
         ({"categories": ["payments"]}, "categories[0]"),
         ({"categories": [{"category": "weather"}]}, "categories[0].category"),
         ({"categories": [{"category": ["payments"]}]}, "categories[0].category"),

@@ -34,6 +34,7 @@ def put_preferences(request: AuthenticatedRequest) -> JsonResponse:
 
 
 def _read(body: Body) -> dict[str, Choice]:
+    body.only("categories")
     entries = body.raw("categories")
     if not isinstance(entries, list):
         body.fail("categories", "must be a list")

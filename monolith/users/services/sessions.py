@@ -16,7 +16,6 @@ from users import jwt
 from users.models import Session, User
 from users.onetime import hash_token
 
-
 # Ids from here on belong to rows that were born in the extracted users service.
 FIRST_FOREIGN_ID = 2**40
 

@@ -1,0 +1,32 @@
+"""Forgetting: old rows, and people who left."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils import timezone
+
+from notifications.models import Device, NotificationLog, Preference, Status
+
+KEEP = timedelta(days=180)
+CHUNK = 5000
+
+
+def purge_logs() -> int:
+    """Delete old rows, but none that is still to be sent; how many. In pieces, so that locks stay short."""
+    old = NotificationLog.objects.filter(created_at__lt=timezone.now() - KEEP).exclude(status=Status.QUEUED)
+    purged = 0
+    while True:
+        done, _ = NotificationLog.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:CHUNK])).delete()
+        purged += done
+        if done < CHUNK:
+            return purged
+
+
+def forget_user(user_id: int) -> None:
+    """Erase what is known of a user; of the log only what was sent when stays. In the caller's transaction."""
+    Preference.objects.filter(user_id=user_id).delete()
+    Device.objects.filter(user_id=user_id).delete()
+    logs = NotificationLog.objects.filter(user_id=user_id)
+    logs.exclude(status=Status.QUEUED).update(error="", retryable=False)
+    logs.filter(status=Status.QUEUED).update(status=Status.SUPPRESSED, error="the account was erased", retryable=False)
