@@ -95,6 +95,8 @@ PUBLIC_BASE_URL = env.text("PUBLIC_BASE_URL", "http://127.0.0.1:8080").rstrip("/
 STRIPE_API_KEY = env.text("STRIPE_API_KEY", hint="sk_…; for localstripe any key that begins with sk_")
 STRIPE_API_BASE = env.text("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 STRIPE_TIMEOUT_SECONDS = env.seconds("STRIPE_TIMEOUT_SECONDS", 20)
+# Signs the events that Stripe sends; without it every one of them is refused.
+STRIPE_WEBHOOK_SECRET = env.text("STRIPE_WEBHOOK_SECRET", "")
 # localstripe does not know every one of Stripe's test cards by name.
 STRIPE_TEST_CARD_ALIASES: dict[str, str] = (
     {} if STRIPE_API_BASE == "https://api.stripe.com" else {"pm_card_chargeDeclined": "pm_card_chargeCustomerFail"}
@@ -114,6 +116,12 @@ DIGEST_HOUR = 17  # UTC
 # A Maildir that delivery reports come to; empty: none are read.
 BOUNCE_MAILDIR = env.text("BOUNCE_MAILDIR", "")
 MAIL_DOMAIN = env.text("MAIL_DOMAIN", "banyan.example")  # right side of every Message-ID
+
+# --- Reports ----------------------------------------------------------------------------------
+
+# Exports are written and served here: web and worker processes share the folder.
+EXPORT_DIR = env.text("EXPORT_DIR", str(BASE_DIR.parent / ".banyan" / "exports"))
+EXPORT_LIFETIME_HOURS = 7 * 24
 
 # --- Celery -----------------------------------------------------------------------------------
 
@@ -142,6 +150,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 30.0,
         "options": {"expires": 30},
     },
+    "renew-subscriptions": {
+        "task": "payments.renew_subscriptions",
+        "schedule": crontab(minute="*/5"),
+        "options": {"expires": 300},
+    },
+    "create-payouts": {
+        "task": "payments.create_payouts",
+        "schedule": crontab(hour=2, minute=30),
+        "options": {"expires": 3600},
+    },
     "deliver-pending": {
         "task": "notifications.deliver_pending",
         "schedule": 15.0,
@@ -162,6 +180,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "notifications.process_bounces",
         "schedule": crontab(minute="*/2"),
         "options": {"expires": 120},
+    },
+    "roll-up-daily-revenue": {
+        "task": "reporting.roll_up_daily_revenue",
+        "schedule": crontab(minute=10),
+        "options": {"expires": 3600},
+    },
+    "build-exports": {
+        "task": "reporting.build_exports",
+        "schedule": 60.0,
+        "options": {"expires": 60},
     },
     "purge-old-logs": {
         "task": "notifications.purge_old_logs",

@@ -44,6 +44,7 @@ os.environ.update(
         "STRIPE_API_BASE": f"http://127.0.0.1:{TEST_STRIPE_PORT}",
         "STRIPE_API_KEY": "sk_test_monolith",
         "STRIPE_TIMEOUT_SECONDS": "2",
+        "STRIPE_WEBHOOK_SECRET": "whsec_only_for_tests",
         "EMAIL_HOST": "127.0.0.1",
         "EMAIL_PORT": str(TEST_SMTP_PORT),
         "EMAIL_TIMEOUT_SECONDS": "2",

@@ -1,1 +1,1 @@
-"""Charges through Stripe."""
+"""Payments through Stripe: charges, refunds, disputes, payouts, subscriptions, and the ledger of it all."""

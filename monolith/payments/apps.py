@@ -4,6 +4,10 @@ from django.apps import AppConfig
 
 
 class PaymentsConfig(AppConfig):
-    """Customers, payment methods, payments."""
+    """Payments, and all that follows from them: refunds, disputes, payouts, ledger, subscriptions."""
 
     name = "payments"
+
+    def ready(self) -> None:
+        """Listen to the other apps."""
+        from . import receivers  # noqa: F401

@@ -52,3 +52,8 @@ def to_minor(amount: Decimal, decimals: int) -> int:
     if minor != scaled:
         raise ValueError("the amount has more decimals than its currency")
     return minor
+
+
+def from_minor(minor: int, decimals: int) -> Decimal:
+    """An amount in major units."""
+    return Decimal(minor).scaleb(-decimals)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import http.client
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+CHARGES = "/v1/payment_intents"
+
 
 class StripeProxy:
-    """Passes requests on; `fault` says what happens to the answers of `POST /v1/payment_intents`."""
+    """Passes requests on; `fault` says what happens to POSTs of one path: charges, unless `breaks` names another."""
 
     def __init__(self, port: int, upstream: int) -> None:
         self.fault: str | None = None
+        self.faulty = CHARGES
+        """The path that the fault is about, as a regular expression."""
+        self.keys: list[str] = []
+        """The Idempotency-Key of each request to that path."""
         self.charges: list[str] = []
         """The Idempotency-Key of each PaymentIntent asked for."""
         self.hold: threading.Event | None = None
@@ -26,20 +33,23 @@ class StripeProxy:
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                charge = self.command == "POST" and self.path == "/v1/payment_intents"
+                charge = self.command == "POST" and self.path == CHARGES
+                faulty = self.command == "POST" and re.fullmatch(proxy.faulty, self.path)
+                if faulty:
+                    proxy.keys.append(self.headers["Idempotency-Key"])
                 if charge:
                     proxy.charges.append(self.headers["Idempotency-Key"])
                     proxy.arrived.release()
                     if proxy.hold is not None:
                         proxy.hold.wait(10)
-                if charge and proxy.fault == "refuse":
+                if faulty and proxy.fault == "refuse":
                     self.close_connection = True
                     return
                 status, answer = self.forward(body)
-                if charge and proxy.fault == "lose":
+                if faulty and proxy.fault == "lose":
                     self.close_connection = True
                     return
-                if charge and proxy.fault == "error":
+                if faulty and proxy.fault == "error":
                     status, answer = 500, b'{"error": {"type": "api_error"}}'
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -66,9 +76,16 @@ class StripeProxy:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
+    def breaks(self, path: str, fault: str) -> None:
+        """Let POSTs to a path go wrong from now on."""
+        self.faulty, self.fault = path, fault
+        self.keys.clear()
+
     def reset(self) -> None:
         """Work properly again, and forget what came."""
         self.fault = None
+        self.faulty = CHARGES
+        self.keys.clear()
         self.hold = None
         self.charges.clear()
         self.arrived = threading.Semaphore(0)

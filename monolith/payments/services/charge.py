@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from common.problems import Problem, field_error
 from payments import stripe_gateway
 from payments.models import (
-    AttemptStatus,
     Currency,
     Customer,
+    Operation,
     Payment,
-    PaymentAttempt,
     PaymentMethod,
     PaymentStatusChange,
 )
@@ -27,8 +21,10 @@ from payments.money import to_minor
 from payments.stripe_gateway import ChargeRequest, MethodRefused, Outcome, Result, StripeUnavailable, charge_key
 from users.models import User
 
+from .attempts import add_attempt, is_running
 from .customers import customer_of
 from .methods import find_or_add_method
+from .replays import check_same_request, fingerprint, in_progress
 from .settle import settle
 
 
@@ -55,7 +51,7 @@ class Charge:
             self.capture,
             self.description,
         ]
-        return hashlib.sha256(json.dumps(canonical, separators=(",", ":")).encode()).hexdigest()
+        return fingerprint(*canonical)
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def charge(request: Charge) -> Charged:
         raise Problem(403, "forbidden", "Forbidden", "This account cannot be charged.")
     try:
         customer = customer_of(user.pk)
-        method: PaymentMethod | None = _method(customer, request.payment_method)
+        method: PaymentMethod | None = method_of(customer, request.payment_method)
         refused = None
     except StripeUnavailable:
         raise Problem(
@@ -113,11 +109,13 @@ def stripe_request(payment: Payment) -> ChargeRequest:
         customer_id=payment.customer.stripe_customer_id,
         payment_method_id=payment.payment_method.stripe_payment_method_id,
         capture=payment.capture,
+        off_session=payment.off_session,
         idempotency_key=charge_key(payment.user_id, payment.idempotency_key),
     )
 
 
-def _method(customer: Customer, wanted: int | str) -> PaymentMethod:
+def method_of(customer: Customer, wanted: int | str) -> PaymentMethod:
+    """The customer's own payment method, or one attached on the fly."""
     if isinstance(wanted, str):
         return find_or_add_method(customer, wanted)
     method = customer.payment_methods.filter(pk=wanted, detached_at=None).first()
@@ -141,12 +139,7 @@ def _begin(request: Charge, customer: Customer, method: PaymentMethod | None) ->
                 idempotency_key=request.idempotency_key,
                 request_fingerprint=request.fingerprint(),
             )
-            PaymentAttempt.objects.create(
-                payment=payment,
-                number=1,
-                stripe_idempotency_key=charge_key(request.user_id, request.idempotency_key),
-                started_at=timezone.now(),
-            )
+            add_attempt(payment, Operation.CHARGE, charge_key(request.user_id, request.idempotency_key))
             PaymentStatusChange.objects.create(payment=payment, to_status=payment.status, reason="charge")
             return payment
     except IntegrityError:
@@ -157,25 +150,7 @@ def _begin(request: Charge, customer: Customer, method: PaymentMethod | None) ->
 
 def _replay(payment: Payment, request: Charge) -> Charged:
     """Answer with the payment that the key already made."""
-    if payment.request_fingerprint != request.fingerprint():
-        raise Problem(
-            422,
-            "idempotency-key-reused",
-            "Idempotency key reused",
-            "This Idempotency-Key was used with another request. Use a new key for a new payment.",
-        )
-    if _is_running(payment):
-        raise Problem(
-            409,
-            "request-in-progress",
-            "Request in progress",
-            "A request with this Idempotency-Key is still running.",
-            headers={"Retry-After": "1"},
-        )
+    check_same_request(payment.request_fingerprint, request.fingerprint())
+    if is_running(payment):
+        raise in_progress()
     return Charged(payment, replayed=True)
-
-
-def _is_running(payment: Payment) -> bool:
-    """Whether a call to Stripe can still be under way; one whose process died counts as ended."""
-    lease = timedelta(seconds=settings.STRIPE_TIMEOUT_SECONDS + 10)
-    return payment.attempts.filter(status=AttemptStatus.STARTED, started_at__gt=timezone.now() - lease).exists()

@@ -6,7 +6,7 @@ from django.db import transaction
 
 from payments import stripe_gateway
 from payments.models import Customer, PaymentMethod
-from payments.stripe_gateway import Card
+from payments.stripe_gateway import Card, MethodRefused
 
 from .customers import customer_of
 
@@ -48,4 +48,9 @@ def _keep(customer: Customer, card: Card) -> PaymentMethod:
                 "is_default": not has_default,
             },
         )
+        if method.customer_id != customer.pk:
+            raise MethodRefused("in_use", "is not a payment method", declined=False)
+        if method.detached_at is not None:
+            method.detached_at, method.is_default = None, not has_default
+            method.save()
     return method

@@ -69,7 +69,7 @@ def test_the_second_of_two_at_once_is_told_to_wait(api, stripe):
         assert first.result(10).status_code == 201
     assert second.status_code == 409
     assert second["Retry-After"] == "1"
-    assert second.json()["type"] == "urn:banyan:problem:request-in-progress"
+    assert second.json()["type"] == "urn:banyan:problem:idempotency-key-in-use"
     assert api.charge(key="k")["Idempotent-Replayed"] == "true"
     assert len(stripe.charges) == 1
 

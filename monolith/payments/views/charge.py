@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 
 from django.http import JsonResponse
@@ -16,14 +15,13 @@ from payments.services.charge import Charge
 from payments.services.charge import charge as make_charge
 from users.auth import AuthenticatedRequest, authenticated
 
-_STRIPE_ID = re.compile(r"pm_[A-Za-z0-9_]{1,60}", re.ASCII)
-_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+from .keys import idempotency_key, payment_method
 
 
 @authenticated
 def charge(request: AuthenticatedRequest) -> JsonResponse:
     """Charge the caller: 201, 202 while the outcome is unknown, 402 when declined."""
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     charged = make_charge(_read(read_json(request), request.caller.user_id, key))
     payment = charged.payment
     headers = {"Location": f"/api/payments/{payment.pk}"}
@@ -32,30 +30,11 @@ def charge(request: AuthenticatedRequest) -> JsonResponse:
     return JsonResponse(payment_json(payment), status=_status(payment), headers=headers)
 
 
-def _idempotency_key(request: AuthenticatedRequest) -> str:
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if not key:
-        raise Problem(
-            400,
-            "idempotency-key-missing",
-            "Idempotency key missing",
-            "Send an Idempotency-Key header, such as a UUID made once per payment.",
-        )
-    if not _KEY.fullmatch(key):
-        raise Problem(
-            400,
-            "idempotency-key-invalid",
-            "Idempotency key invalid",
-            "An Idempotency-Key has at most 255 printable ASCII characters.",
-        )
-    return key
-
-
 def _read(body: Body, caller: int, key: str) -> Charge:
     user_id = body.integer_or_none("userId")
     currency = _currency(body)
     amount = _amount(body, currency)
-    method = _payment_method(body)
+    method = payment_method(body)
     capture = body.boolean("capture", default=True)
     description = body.text("description", max_length=500, min_length=0, default="")
     body.done()
@@ -82,17 +61,6 @@ def _amount(body: Body, currency: Currency) -> Decimal:
     except BadAmount as error:
         body.fail("amount", "is required" if raw is None else str(error))
         return Decimal(0)
-
-
-def _payment_method(body: Body) -> int | str:
-    value = body.raw("paymentMethodId")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and _STRIPE_ID.fullmatch(value):
-        return value
-    required = "must be the id of a payment method, or a Stripe id such as pm_card_visa"
-    body.fail("paymentMethodId", "is required" if value is None else required)
-    return 0
 
 
 def _status(payment: Payment) -> int:

@@ -1,8 +1,8 @@
-"""GET and POST /api/payments/methods"""
+"""GET and POST /api/payments/methods, DELETE /api/payments/methods/{id}"""
 
 from __future__ import annotations
 
-from django.http import JsonResponse
+from django.http import HttpResponse, JsonResponse
 
 from common.bodies import read_json
 from common.pages import page
@@ -10,6 +10,7 @@ from common.problems import Problem, field_error
 from payments.models import PaymentMethod
 from payments.serializers import payment_method_json
 from payments.services.methods import add_method as add
+from payments.services.remove_method import remove_method
 from payments.stripe_gateway import MethodRefused, StripeUnavailable
 from users.auth import AuthenticatedRequest, authenticated
 
@@ -44,3 +45,10 @@ def add_method(request: AuthenticatedRequest) -> JsonResponse:
             headers={"Retry-After": "2"},
         ) from None
     return JsonResponse(payment_method_json(method), status=201)
+
+
+@authenticated
+def delete_method(request: AuthenticatedRequest, method_id: int) -> HttpResponse:
+    """Detach one of the caller's payment methods."""
+    remove_method(request.caller.user_id, method_id)
+    return HttpResponse(status=204)

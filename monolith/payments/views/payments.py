@@ -21,7 +21,12 @@ def list_payments(request: AuthenticatedRequest) -> JsonResponse:
 @authenticated
 def get_payment(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """One payment of the caller."""
+    return JsonResponse(payment_json(own_payment(request, payment_id)))
+
+
+def own_payment(request: AuthenticatedRequest, payment_id: int) -> Payment:
+    """The caller's payment, or 404."""
     payment = Payment.objects.filter(pk=payment_id, user_id=request.caller.user_id).select_related("currency").first()
     if payment is None:
         raise missing("payment")
-    return JsonResponse(payment_json(payment))
+    return payment
