@@ -24,7 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def page(request: HttpRequest, rows: QuerySet[Any], to_json: Callable[[Any], dict[str, Any]]) -> JsonResponse:
     """One page of rows that have `created_at` and `id`."""
-    limit = _limit(request.GET.get("limit"))
+    limit = page_limit(request)
     cursor = request.GET.get("cursor")
     if cursor:
         moment, row_id = _decode(cursor)
@@ -36,31 +36,51 @@ def page(request: HttpRequest, rows: QuerySet[Any], to_json: Callable[[Any], dic
     return JsonResponse({"items": [to_json(row) for row in shown], "nextCursor": following})
 
 
-def _limit(raw: str | None) -> int:
+def page_limit(request: HttpRequest) -> int:
+    """How many items the caller wants at the most."""
+    raw = request.GET.get("limit")
     if raw is None:
         return DEFAULT_LIMIT
     if not (raw.isascii() and raw.isdigit() and len(raw) <= 3 and 1 <= int(raw) <= MAX_LIMIT):
-        raise _bad_query("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+        raise bad_query("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
     return int(raw)
 
 
 def _encode(row: Any) -> str:
     micros = (row.created_at - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(f"{micros}.{row.id}".encode()).decode().rstrip("=")
+    return encode_cursor(f"{micros}.{row.id}")
 
 
 def _decode(cursor: str) -> tuple[datetime, int]:
     try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        micros, row_id = (int(part) for part in text.split("."))
+        micros, row_id = (int(part) for part in decode_cursor(cursor).split("."))
         if not 0 <= row_id < 2**63:
             raise ValueError
         return _EPOCH + timedelta(microseconds=micros), row_id
-    except (binascii.Error, ValueError, OverflowError):
-        raise _bad_query("cursor", "is not a cursor of this list") from None
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
 
 
-def _bad_query(field: str, message: str) -> Problem:
+def encode_cursor(position: str) -> str:
+    """A position of a list, as clients pass it back."""
+    return base64.urlsafe_b64encode(position.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """The position that a cursor names; what it means is for the list to say."""
+    try:
+        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        raise bad_cursor() from None
+
+
+def bad_cursor() -> Problem:
+    """400: the cursor was not given out by this list."""
+    return bad_query("cursor", "is not a cursor of this list")
+
+
+def bad_query(field: str, message: str) -> Problem:
+    """400: a query parameter cannot be understood."""
     return Problem(
         400,
         "bad-request",

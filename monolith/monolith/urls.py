@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/users/", include("users.urls")),
     path("api/payments/", include("payments.urls")),
     path("api/notifications/", include("notifications.urls")),
+    path("api/reports/", include("reporting.urls")),
 ]
 
 handler400 = bad_request

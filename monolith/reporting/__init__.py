@@ -1,1 +1,1 @@
-"""Reports over everything. Its tables and operations come with the complete monolith."""
+"""Revenue by day, sign-ups and activity, exports: for staff, read from the tables of every other app."""

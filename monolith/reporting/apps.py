@@ -4,6 +4,10 @@ from django.apps import AppConfig
 
 
 class ReportingConfig(AppConfig):
-    """Reports; nothing here yet."""
+    """Figures and exports."""
 
     name = "reporting"
+
+    def ready(self) -> None:
+        """Listen to the other apps."""
+        from . import receivers  # noqa: F401

@@ -113,6 +113,7 @@ def tasks() -> Iterator[Callable[[], list[str]]]:
     """Works the Celery queue off, step by step; returns the names of the tasks that ran."""
     from monolith.celery import app
 
+    app.loader.import_default_modules()  # as a worker does when it starts
     with app.connection_for_read() as broker, broker.SimpleQueue(app.conf.task_default_queue) as waiting:
         waiting.clear()
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 from uuid import UUID
 
-from celery import current_app
 from django.db import transaction
 from django.utils import timezone
-from kombu.exceptions import OperationalError
 
+from common.tasks import start_task
 from notifications.kinds import KINDS
 from notifications.models import NotificationLog, Status
-
-logger = logging.getLogger(__name__)
 
 TASK = "notifications.deliver_pending"
 # How long a queued notification's own task has before another one is started.
@@ -35,15 +31,8 @@ def queue_mail(event_type: str, event_id: UUID, *, user_id: int, object_id: int)
 
 
 def enqueue(log: NotificationLog) -> None:
-    """Start the task of a queued notification.
-
-    A broker that is away is no reason to fail a request whose transaction has committed: the row
-    stays queued and the periodic `deliver_pending` starts the task later.
-    """
-    try:
-        current_app.send_task(TASK, args=[str(log.event_id)])
-    except (OperationalError, OSError):
-        logger.warning("mail not queued, the broker is away", extra={"notification_id": log.pk})
+    """Start the task of a queued notification; if that fails, the periodic `deliver_pending` does it later."""
+    start_task(TASK, str(log.event_id))
 
 
 def enqueue_forgotten() -> int:

@@ -18,13 +18,14 @@ def erase(user_id: int) -> None:
     """Erase an account; a second time changes nothing."""
     now = timezone.now()
     with transaction.atomic():
-        user = User.objects.select_for_update(of=("self",)).select_related("profile").get(pk=user_id)
+        user = User.objects.select_for_update(no_key=True, of=("self",)).select_related("profile").get(pk=user_id)
         if user.deleted_at is not None:
             return
+        # First, as the receivers lock rows whose holders may be waiting to refer to this one.
+        account_erased.send(sender=User, user_id=user.pk)
         _erase_personal_data(user)
         user.is_active, user.is_staff, user.deleted_at = False, False, now
         user.save()
-        account_erased.send(sender=User, user_id=user.pk)
         publish_event("user.deleted", {"userId": user.pk, "deletedAt": now}, subject=f"user/{user.pk}")
 
 

@@ -2,7 +2,8 @@
 
 from .accounts import password_reset, sign_up, verified_address
 from .letter import Letter, Source
-from .payments import payment, refund
+from .payments import payment
+from .refunds import refund
 from .reports import export
 
 SOURCES: dict[str, Source] = {

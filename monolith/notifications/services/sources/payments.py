@@ -1,8 +1,8 @@
-"""Receipts and news of payments, read from the payments tables."""
+"""Receipts and news of declined payments, read from the payments tables."""
 
 from __future__ import annotations
 
-from payments.models import Payment, Refund
+from payments.models import Payment
 from payments.money import format_amount
 
 from .letter import Letter
@@ -13,10 +13,3 @@ def payment(payment_id: int) -> Letter:
     row = Payment.objects.select_related("user__profile", "currency").get(pk=payment_id)
     amount = format_amount(row.amount, row.currency.decimals)
     return Letter(row.user, row.user.email, {"payment": row, "amount": amount})
-
-
-def refund(refund_id: int) -> Letter:
-    """Money that was given back."""
-    row = Refund.objects.select_related("payment__user__profile", "currency").get(pk=refund_id)
-    user = row.payment.user
-    return Letter(user, user.email, {"refund": row, "amount": format_amount(row.amount, row.currency.decimals)})

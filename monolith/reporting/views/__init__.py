@@ -1,0 +1,1 @@
+"""HTTP operations of the reporting app, for staff."""
