@@ -2,8 +2,9 @@
 
 import pytest
 
+from payments import stripe_gateway
 from payments.models import PaymentMethod
-from testing.api import sign_up
+from testing.api import Api, sign_up
 
 
 @pytest.fixture
@@ -30,6 +31,41 @@ def test_methods(api):
     listed = api.get("/api/payments/methods").json()
     assert listed == {"items": [declined_later.json(), good.json()], "nextCursor": None}
     assert sign_up("grace@example.com").get("/api/payments/methods").json()["items"] == []
+
+
+def test_removing_a_method(api):
+    ids = [
+        api.post("/api/payments/methods", {"stripePaymentMethodId": card}).json()["id"]
+        for card in ("pm_card_visa", "pm_card_visa", "pm_card_chargeDeclined")
+    ]
+    path = f"/api/payments/methods/{ids[0]}"
+    assert sign_up("grace@example.com").send("DELETE", path).status_code == 404
+    assert Api().send("DELETE", path).status_code == 401
+    answer = api.send("DELETE", path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert api.send("DELETE", path).status_code == 404
+    # The newest of the others is the default now.
+    shown = api.get("/api/payments/methods").json()["items"]
+    assert [(item["id"], item["isDefault"]) for item in shown] == [(ids[2], True), (ids[1], False)]
+    assert api.charge(paymentMethodId=ids[0]).status_code == 422
+    removed = PaymentMethod.objects.get(pk=ids[0])
+    assert stripe_gateway._client().v1.payment_methods.retrieve(removed.stripe_payment_method_id).customer is None
+
+
+def test_a_removed_card_can_be_added_again(api):
+    method = api.post("/api/payments/methods", {"stripePaymentMethodId": "pm_card_visa"}).json()
+    stripe_id = PaymentMethod.objects.get().stripe_payment_method_id
+    api.send("DELETE", f"/api/payments/methods/{method['id']}")
+    # Stripe itself refuses a card that was detached; localstripe takes it.
+    assert api.post("/api/payments/methods", {"stripePaymentMethodId": stripe_id}).json() == method
+    assert api.get("/api/payments/methods").json()["items"] == [method]
+
+
+def test_a_card_of_somebody_else_is_not_added(api):
+    api.post("/api/payments/methods", {"stripePaymentMethodId": "pm_card_visa"})
+    stripe_id = PaymentMethod.objects.get().stripe_payment_method_id
+    answer = sign_up("grace@example.com").post("/api/payments/methods", {"stripePaymentMethodId": stripe_id})
+    assert answer.status_code == 422
 
 
 @pytest.mark.parametrize("sent", [None, 5, "", "card_123", "pm_unknown", "pm_" + "x" * 100, "pm_../x", "pm_a\u0000"])
