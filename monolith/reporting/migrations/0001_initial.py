@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("payments", "0005_price_list"),
+        ("payments", "0002_currencies"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

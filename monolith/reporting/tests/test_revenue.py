@@ -168,6 +168,7 @@ def test_a_run_that_dies_is_taken_up_where_it_stopped(shop, monkeypatch):
         ("cursor=!", "cursor"),
         ("cursor=AAAA", "cursor"),
         ("cursor=MS4yLjM", "cursor"),
+        ("cursor=MjAyNi0wMS0wMS4AAAA", "cursor"),
     ],
 )
 def test_a_bad_query_is_400(query, field):

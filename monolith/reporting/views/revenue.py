@@ -41,6 +41,9 @@ def _after(request: HttpRequest) -> tuple[date, str] | None:
         return None
     day, _, currency = decode_cursor(cursor).partition(".")
     try:
-        return parse_day(day), currency
+        after = parse_day(day), currency
     except ValueError:
         raise bad_cursor() from None
+    if not (len(currency) == 3 and currency.isalpha()):
+        raise bad_cursor()
+    return after
