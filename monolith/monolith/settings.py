@@ -80,7 +80,7 @@ PASSWORD_RESETS_PER_HOUR = 20
 TERMS_VERSION = "2026-01"
 MARKETING_CONSENT_VERSION = "2026-01"
 LOGIN_FAILURES_ALLOWED = 10  # per account
-LOGIN_FAILURES_ALLOWED_PER_ADDRESS = 100  # an address can be a whole office
+LOGIN_FAILURES_ALLOWED_PER_ADDRESS = env.integer("LOGIN_FAILURES_ALLOWED_PER_ADDRESS", 100)  # it can be a whole office
 LOGIN_FAILURE_WINDOW_MINUTES = 15
 
 # --- HTTP -------------------------------------------------------------------------------------

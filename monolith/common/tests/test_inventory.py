@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.core.management import call_command
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from monolith.celery import app as celery_app
@@ -124,6 +125,10 @@ def test_tables(domain):
 def test_nobody_else_has_tables_but_django_and_the_outbox():
     others = {model._meta.app_label for model in apps.get_models(include_auto_created=True)} - set(DOMAINS)
     assert others <= {"contenttypes", "auth", "banyan"}
+
+
+def test_the_migrations_say_what_the_models_say():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
 def patterns(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, URLPattern]]:
