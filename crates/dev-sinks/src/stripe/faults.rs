@@ -34,15 +34,19 @@ pub struct Match {
     /// The path; a segment `*` stands for any one segment. Any path where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The `Idempotency-Key`; any request, with or without one, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl Match {
-    fn fits(&self, method: &str, path: &str) -> bool {
+    fn fits(&self, method: &str, path: &str, key: Option<&str>) -> bool {
         let method_fits = self
             .method
             .as_ref()
             .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method));
-        method_fits && self.path.as_ref().is_none_or(|pattern| path_fits(pattern, path))
+        let key_fits = self.key.as_ref().is_none_or(|wanted| key == Some(wanted));
+        method_fits && key_fits && self.path.as_ref().is_none_or(|pattern| path_fits(pattern, path))
     }
 }
 
@@ -82,6 +86,7 @@ impl FaultRule {
             matching: Match {
                 method: Some(method.to_owned()),
                 path: Some(path.to_owned()),
+                key: None,
             },
             fault,
             times: once(),
@@ -115,11 +120,17 @@ impl Faults {
     }
 
     /// Uses up one hit of the first fault of one of these kinds that fits.
-    pub(super) fn take(&self, kinds: &[Fault], method: &str, path: &str) -> Option<FaultRule> {
+    pub(super) fn take(
+        &self,
+        kinds: &[Fault],
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+    ) -> Option<FaultRule> {
         let mut rules = lock(&self.0);
         let at = rules
             .iter()
-            .position(|rule| kinds.contains(&rule.fault) && rule.matching.fits(method, path))?;
+            .position(|rule| kinds.contains(&rule.fault) && rule.matching.fits(method, path, key))?;
         let taken = rules[at].clone();
         match NonZeroU32::new(taken.times.get() - 1) {
             Some(left) => rules[at].times = left,
@@ -139,18 +150,28 @@ mod tests {
         let mut rule = FaultRule::once(Fault::Reset, "post", "/v1/payment_intents/*/capture");
         rule.times = NonZeroU32::new(2).expect("two");
         faults.add(rule);
-        let take = |method, path| faults.take(&[Fault::Reset], method, path).is_some();
+        let take = |method, path| faults.take(&[Fault::Reset], method, path, None).is_some();
         assert!(!take("GET", "/v1/payment_intents/pi_1/capture"));
         assert!(!take("POST", "/v1/payment_intents/pi_1"));
         assert!(!take("POST", "/v1/payment_intents/pi_1/capture/more"));
         assert!(
             faults
-                .take(&[Fault::Delay], "POST", "/v1/payment_intents/pi_1/capture")
+                .take(&[Fault::Delay], "POST", "/v1/payment_intents/pi_1/capture", None)
                 .is_none()
         );
         assert!(take("POST", "/v1/payment_intents/pi_1/capture"));
         assert!(take("POST", "/v1/payment_intents/pi_2/capture"));
         assert!(!take("POST", "/v1/payment_intents/pi_3/capture"));
+    }
+
+    #[test]
+    fn a_fault_for_a_key_leaves_other_requests_alone() {
+        let faults = Faults::default();
+        let rule = r#"{"match": {"key": "charge:1:a"}, "fault": "server_error"}"#;
+        faults.add(serde_json::from_str(rule).expect("a rule"));
+        let take = |key| faults.take(&[Fault::ServerError], "POST", "/v1/refunds", key).is_some();
+        assert!(!take(None) && !take(Some("charge:1:b")));
+        assert!(take(Some("charge:1:a")));
     }
 
     #[test]

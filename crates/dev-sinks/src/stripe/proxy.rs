@@ -202,10 +202,8 @@ impl Call {
     }
 
     fn fault(&self, kinds: &[Fault]) -> Option<FaultRule> {
-        let rule = self
-            .front
-            .faults
-            .take(kinds, self.parts.method.as_str(), self.parts.uri.path())?;
+        let (method, path) = (self.parts.method.as_str(), self.parts.uri.path());
+        let rule = self.front.faults.take(kinds, method, path, self.key.as_deref())?;
         self.front
             .journal
             .note(self.number, |exchange| exchange.faults.push(rule.fault));
