@@ -259,7 +259,7 @@ async fn lists_the_payments_refunds_newest_first(api: Api) -> Verdict {
         .token(&person.token)
         .expect(200)
         .await?;
-    rest.same("the ids", last.ids()?, list.ids()?[2..].to_vec())?;
+    rest.same("the ids", rest.ids()?, list.ids()?[2..].to_vec())?;
     rest.has("/nextCursor", Value::Null)?;
     for bad in ["limit=0", "limit=201", "cursor=nonsense"] {
         api.get(&format!("{path}/refunds?{bad}"))
