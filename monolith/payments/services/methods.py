@@ -34,7 +34,7 @@ def find_or_add_method(customer: Customer, stripe_id: str) -> PaymentMethod:
 def _keep(customer: Customer, card: Card) -> PaymentMethod:
     with transaction.atomic():
         # The customer's row serialises who gets to be the default.
-        Customer.objects.select_for_update().get(pk=customer.pk)
+        Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         has_default = customer.payment_methods.filter(is_default=True).exists()
         method, _ = PaymentMethod.objects.get_or_create(
             stripe_payment_method_id=card.stripe_id,

@@ -29,7 +29,7 @@ def remove_method(user_id: int, method_id: int) -> None:
 def _detach(user_id: int, method_id: int) -> PaymentMethod:
     with transaction.atomic():
         # The customer's row serialises who is the default, and what is subscribed to.
-        customer = Customer.objects.select_for_update().filter(user_id=user_id).first()
+        customer = Customer.objects.select_for_update(no_key=True).filter(user_id=user_id).first()
         attached = PaymentMethod.objects.filter(customer=customer, detached_at=None)
         method = attached.filter(pk=method_id).first()
         if customer is None or method is None:

@@ -8,7 +8,7 @@ unless a newer one was seen.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from payments import stripe_gateway
@@ -45,7 +45,7 @@ def payment_intent_changed(sent: dict[str, Any], _: datetime) -> bool:
 def charge_refunded(sent: dict[str, Any], _: datetime) -> bool:
     """Refunds were made, by us or in Stripe's dashboard."""
     intent_id = sent.get("payment_intent")
-    payment = _payment_of(intent_id)
+    payment = _completed_payment_of(intent_id)
     if payment is None:
         return False
     for stripe_id, found in stripe_gateway.refunds_of(str(intent_id)):
@@ -56,7 +56,7 @@ def charge_refunded(sent: dict[str, Any], _: datetime) -> bool:
 def refund_changed(sent: dict[str, Any], _: datetime) -> bool:
     """A refund has a new state."""
     found = stripe_gateway.get_refund(str(sent["id"]))
-    payment = _payment_of(found.intent_id) if found else None
+    payment = _completed_payment_of(found.intent_id) if found else None
     if found is None or payment is None:
         return False
     _apply_refund(payment, str(sent["id"]), found)
@@ -69,8 +69,8 @@ def dispute_changed(sent: dict[str, Any], seen_at: datetime) -> bool:
     intent_id = found.get("payment_intent")
     if not intent_id and found.get("charge"):
         intent_id = stripe_gateway.intent_of_charge(str(found["charge"]))
-    payment = _payment_of(intent_id)
-    if payment is None or payment.completed_at is None or found.get("status") not in DisputeStatus.values:
+    payment = _completed_payment_of(intent_id)
+    if payment is None or found.get("status") not in DisputeStatus.values:
         return False
     apply_dispute(payment.pk, found, seen_at)
     return True
@@ -105,6 +105,15 @@ HANDLERS: dict[str, Handler] = {
 
 def _payment_of(intent_id: Any) -> Payment | None:
     return Payment.objects.filter(stripe_payment_intent_id=intent_id).first() if intent_id else None
+
+
+def _completed_payment_of(intent_id: Any) -> Payment | None:
+    """The payment that money moved for; news of its completion may still be on the way."""
+    payment = _payment_of(intent_id)
+    if intent_id and (payment is None or payment.completed_at is None):
+        payment_intent_changed({"id": intent_id}, datetime.now(UTC))
+        payment = _payment_of(intent_id)
+    return payment if payment and payment.completed_at else None
 
 
 def _apply_refund(payment: Payment, stripe_id: str, found: FoundRefund) -> None:

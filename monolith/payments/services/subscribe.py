@@ -119,7 +119,7 @@ def _begin(
     now = timezone.now()
     with transaction.atomic():
         # The customer's row serialises what a user subscribes to.
-        Customer.objects.select_for_update().get(pk=customer.pk)
+        Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         if Subscription.objects.filter(user_id=order.user_id, idempotency_key=order.idempotency_key).exists():
             return None, None
         if not customer.payment_methods.filter(pk=method.pk, detached_at=None).exists():

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from payments import stripe_gateway
 from payments.models import Dispute, LedgerAccount, Payment
 from testing.api import sign_up
 from testing.outbox import events
@@ -120,6 +121,18 @@ def test_out_of_order(api, paid, end, shown, kept):
     assert balance(api) == kept
     assert not LedgerAccount.objects.filter(kind="disputes").exclude(balance=0).exists()
     assert len(events("payment.disputed")) == 1
+
+
+def test_a_dispute_can_be_faster_than_the_payment(api, stripe):
+    stripe.fault = "lose"
+    payment_id = api.charge().json()["id"]
+    stripe.fault = None
+    payment = Payment.objects.select_related("customer").get(pk=payment_id)
+    outcome = stripe_gateway.find_intent(payment_id, payment.customer.stripe_customer_id, payment.created_at)
+    found = {"id": "dp_1", "payment_intent": outcome.intent_id, "amount": 1000, "status": "needs_response"}
+    assert send("charge.dispute.created", found).status_code == 200
+    assert status(api, payment_id) == "disputed"
+    assert [event.type for event in events()[1:]] == ["payment.completed", "payment.disputed"]
 
 
 def test_older_news_change_nothing(paid):
