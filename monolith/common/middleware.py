@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
@@ -15,6 +16,9 @@ from opentelemetry import trace
 from .problems import Problem, malformed, render
 
 logger = logging.getLogger(__name__)
+
+# Bytes of a refused body that are read so that its connection can serve the next request.
+DRAINED_AT_MOST = 1024 * 1024
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -47,7 +51,17 @@ class ProblemAnswers:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse:
         """The answer for an exception; the unexpected is logged here and nowhere else."""
+        if isinstance(error, RequestDataTooBig):
+            _drain(request)
         return render(request, _problem(error))
+
+
+def _drain(request: HttpRequest) -> None:
+    """Read a body that is refused, within bounds: the server closes a connection with a rest in it."""
+    left = DRAINED_AT_MOST
+    with suppress(UnreadablePostError):
+        while left > 0 and (chunk := request.read(min(left, 65_536))):
+            left -= len(chunk)
 
 
 def _problem(error: Exception) -> Problem:

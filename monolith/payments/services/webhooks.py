@@ -77,12 +77,18 @@ def _verify(payload: bytes, signature: str) -> None:
         ) from None
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
 def _read(payload: bytes) -> Event:
     try:
         sent = json.loads(payload)
         event = Event(
-            id=str(sent["id"]),
-            type=str(sent["type"]),
+            id=_text(sent["id"]),
+            type=_text(sent["type"]),
             created_at=datetime.fromtimestamp(int(sent["created"]), UTC),
             object=dict(sent["data"]["object"]),
         )

@@ -164,6 +164,7 @@ def fail_after_create(fail):
         ({"currency": "XXX"}, "currency"),
         ({"currency": "usd"}, "currency"),
         ({"currency": 5}, "currency"),
+        ({"currency": "US\u0000"}, "currency"),
         ({"paymentMethodId": None}, "paymentMethodId"),
         ({"paymentMethodId": True}, "paymentMethodId"),
         ({"paymentMethodId": "1"}, "paymentMethodId"),

@@ -240,6 +240,7 @@ def test_nothing_is_believed_without_a_secret(settings):
         '{"id":"evt_1","type":"x","created":"soon","data":{"object":{}}}',
         '{"id":"evt_1","type":"x","created":1e300,"data":{"object":{}}}',
         '{"id":"","type":"x","created":1,"data":{"object":{}}}',
+        '{"id":"evt_1","type":null,"created":1,"data":{"object":{}}}',
     ],
 )
 def test_what_is_no_event_is_refused(body):
