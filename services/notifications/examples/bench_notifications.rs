@@ -27,6 +27,7 @@ use lapin::{
     BasicProperties, Channel,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueuePurgeOptions,
     },
     types::FieldTable,
 };
@@ -252,6 +253,11 @@ impl Bench {
             .expect("emptied");
         let connection = self.vhost.connect().await;
         let channel = connection.create_channel().await.expect("a channel");
+        // Acknowledgements that were on their way when the bare consumer's connection closed.
+        channel
+            .queue_purge("notifications.events".into(), QueuePurgeOptions::default())
+            .await
+            .expect("purged");
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await
