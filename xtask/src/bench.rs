@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use crate::root::cargo;
+use banyan_local_stack::progress::Progress;
+use banyan_local_stack::stack;
+
+use crate::root::{cargo, root};
 use crate::test;
 
 /// A measurement: a name, and the cargo target that makes it. Each takes `--json` itself.
@@ -10,19 +13,29 @@ struct Bench {
     name: &'static str,
     package: &'static str,
     example: &'static str,
+    /// Whether it starts the programs, which are then built first.
+    programs: bool,
 }
 
 /// Add a line to add a measurement.
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "relay",
         package: "banyan-messaging",
         example: "bench_relay",
+        programs: false,
     },
     Bench {
         name: "notifications",
         package: "notifications",
         example: "bench_notifications",
+        programs: false,
+    },
+    Bench {
+        name: "footprint",
+        package: "end-to-end",
+        example: "bench_footprint",
+        programs: true,
     },
 ];
 
@@ -32,9 +45,14 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 /// Builds a measurement with optimisations and runs it.
-pub(crate) fn bench(name: &str, json: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn bench(name: &str, json: bool) -> anyhow::Result<ExitCode> {
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.ok_or_else(|| anyhow::anyhow!("no measurement is called `{name}`"))?;
+    if bench.programs {
+        let step = Progress::detect().step("build", "building the programs");
+        stack::build(&root(), true, &step).await?;
+        step.done("built");
+    }
     let mut command = cargo();
     command.args([
         "run",

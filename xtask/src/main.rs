@@ -44,7 +44,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Psql { role, args } => psql::psql(&role, &args),
         Command::Test { filter, rust_only } => test::test(filter.as_deref(), rust_only).await,
         Command::Soak { name, count } => soak::soak(&name, count).await,
-        Command::Bench { name, json } => bench::bench(&name, json),
+        Command::Bench { name, json } => bench::bench(&name, json).await,
         Command::Tidy => tidy::tidy().await,
         Command::Generate { check, release } => generate::generate(check, release).await,
         Command::Completion { shell } => Ok(cli::completion(shell)),

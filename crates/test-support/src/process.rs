@@ -26,7 +26,7 @@ const KEPT_LINES: usize = 10_000;
 pub fn binary(name: &str) -> PathBuf {
     let mut dir = std::env::current_exe().expect("a test has a path");
     dir.pop();
-    if dir.ends_with("deps") {
+    if dir.ends_with("deps") || dir.ends_with("examples") {
         dir.pop();
     }
     let path = dir.join(name);

@@ -2,15 +2,16 @@
 //!
 //! `cargo run --release -p notifications --example bench_notifications -- [--json] [--rounds N] [--events N]`
 //!
-//! Both read the same queue type with the same prefetch, from the PostgreSQL and RabbitMQ of the tests. The service does all of
-//! its work: inbox, contact, preferences, templates, a mail by SMTP, audit row, inbox row and outgoing event. The mail server
-//! runs on a thread of its own and answers at once. Runs are interleaved; medians and their ratio are told. PostgreSQL runs
-//! without fsync there, which favours the bare consumer: it commits once per message, the service once per batch.
+//! Both read the same queue type with the same prefetch, from a PostgreSQL and a RabbitMQ of this bench with the settings of the
+//! local stack: commits wait for the disk. The service does all of its work: inbox, contact, preferences, templates, a mail by
+//! SMTP, audit row, inbox row and outgoing event. The mail server runs on a thread of its own and answers at once. Runs are
+//! interleaved; medians and their ratio are told.
 
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     process::ExitCode,
     sync::{
         Arc, Mutex,
@@ -20,13 +21,18 @@ use std::{
 };
 
 use banyan_events::{CONTENT_TYPE, Envelope, Event, EventData, payloads::PaymentCompleted};
-use banyan_messaging::{BrokerConfig, Consumer, ConsumerConfig, Delivery, Handler, HandlerError, topology};
-use banyan_test_support::{TestDb, TestVhost};
+use banyan_local_stack::{
+    postgres::{Postgres, PostgresSettings},
+    rabbitmq::RabbitMq,
+};
+use banyan_messaging::{
+    Broker, BrokerConfig, Consumer, ConsumerConfig, Delivery, Handler, HandlerError, topology,
+};
 use futures::StreamExt;
 use lapin::{
     BasicProperties, Channel,
     options::{
-        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueuePurgeOptions,
     },
     types::FieldTable,
 };
@@ -117,25 +123,40 @@ impl Handler for Counted {
 }
 
 struct Bench {
-    db: TestDb,
     pool: PgPool,
-    vhost: TestVhost,
+    broker: BrokerConfig,
     config: Config,
     events: usize,
     mails: Arc<AtomicUsize>,
+    _postgres: Postgres,
+    _rabbitmq: RabbitMq,
+    // Last, so that the servers end before their files go.
+    _dir: tempfile::TempDir,
 }
 
 impl Bench {
     async fn new(events: usize) -> Self {
-        let migrator = notifications::migrator();
-        let (db, vhost) = tokio::join!(TestDb::create(Some(&migrator)), TestVhost::create());
+        let dir = tempfile::tempdir().expect("a directory");
+        // The servers run as other accounts where this runs as root.
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711)).expect("permissions");
+        let (postgres, rabbitmq) = tokio::try_join!(
+            Postgres::start(dir.path().join("postgres"), 0, PostgresSettings::default()),
+            RabbitMq::start(dir.path().join("rabbitmq"), 0, 0),
+        )
+        .expect("the servers");
+        rabbitmq.create_vhost("bench").await.expect("a vhost");
+        let url = postgres
+            .create_role_and_database("bench")
+            .await
+            .expect("a database");
         let (address, mails) = mail_server();
         let pool = sqlx::postgres::PgPoolOptions::new()
             .max_connections(POOL)
             .test_before_acquire(false)
-            .connect(&db.url)
+            .connect(&url)
             .await
             .expect("a pool");
+        notifications::migrator().run(&pool).await.expect("migrations");
         install_templates::release(&pool).await.expect("templates");
         sqlx::raw_sql("CREATE TABLE bare (event_id uuid PRIMARY KEY, type text NOT NULL, at timestamptz NOT NULL DEFAULT now())")
             .execute(&pool)
@@ -149,11 +170,13 @@ impl Bench {
         sqlx::raw_sql("ANALYZE").execute(&pool).await.expect("statistics");
         Self {
             config: configuration(address),
-            db,
             pool,
-            vhost,
+            broker: BrokerConfig::new(rabbitmq.amqp_url("bench"), "bench"),
             events,
             mails,
+            _postgres: postgres,
+            _rabbitmq: rabbitmq,
+            _dir: dir,
         }
     }
 
@@ -176,8 +199,7 @@ impl Bench {
             inner: Events::new(deliver, config.retry_delays_ms.len()),
             progress: Arc::clone(&progress),
         };
-        let broker = BrokerConfig::new(self.vhost.amqp_url.clone(), "bench");
-        let consumer = Consumer::new("notifications", CONSUMED, broker, config, handler);
+        let consumer = Consumer::new("notifications", CONSUMED, self.broker.clone(), config, handler);
         consumer.declare().await.expect("queues");
         self.publish().await;
         let stop = CancellationToken::new();
@@ -200,8 +222,8 @@ impl Bench {
     }
 
     async fn bare(&self, prefetch: u16) -> f64 {
-        let connection = self.vhost.connect().await;
-        let channel = connection.create_channel().await.expect("a channel");
+        let broker = self.connect().await;
+        let channel = broker.channel().await.expect("a channel");
         topology::declare(&channel, "notifications", CONSUMED)
             .await
             .expect("queues");
@@ -239,7 +261,7 @@ impl Bench {
             }
         }));
         let rate = progress.rate().await;
-        connection.close(200, "done".into()).await.expect("closed");
+        broker.close().await;
         let _ = consuming.await;
         rate
     }
@@ -250,12 +272,13 @@ impl Bench {
             .execute(&self.pool)
             .await
             .expect("emptied");
-        let connection = self.vhost.connect().await;
-        let channel = connection.create_channel().await.expect("a channel");
+        let broker = self.connect().await;
+        let channel = broker.confirm_channel().await.expect("a channel");
+        // Acknowledgements that were on their way when the bare consumer's connection closed.
         channel
-            .confirm_select(ConfirmSelectOptions::default())
+            .queue_purge("notifications.events".into(), QueuePurgeOptions::default())
             .await
-            .expect("confirms");
+            .expect("purged");
         let mut confirms = Vec::with_capacity(self.events);
         for (id, user_id) in (1..).zip((1..=USERS).cycle()).take(self.events) {
             confirms.push(publish_one(&channel, id, user_id).await);
@@ -263,7 +286,11 @@ impl Bench {
         for confirm in confirms {
             confirm.await.expect("confirmed");
         }
-        connection.close(200, "done".into()).await.expect("closed");
+        broker.close().await;
+    }
+
+    async fn connect(&self) -> Broker {
+        Broker::connect(&self.broker, "bench").await.expect("a broker")
     }
 }
 
@@ -398,7 +425,7 @@ async fn measure(rounds: usize, events: usize, json: bool) {
         println!("{report:#}");
     }
     bench.pool.close().await;
-    drop(bench.db);
+    drop(bench);
 }
 
 fn main() -> ExitCode {
