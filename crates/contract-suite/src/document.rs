@@ -124,19 +124,22 @@ impl Document {
             .any(|found| found == name)
     }
 
-    /// The operation that serves a request. Literal segments win over parameters.
+    /// The operation that serves a request. A path without parameters wins over one with.
     pub fn find(&self, method: &str, path: &str) -> Option<&Operation> {
-        let fits = |operation: &&Operation| {
-            let (template, found) = (operation.path.split('/'), path.split('/'));
-            operation.method == method
-                && template.clone().count() == found.clone().count()
-                && template
+        let fits = |template: &str| {
+            let (wanted, found) = (template.split('/'), path.split('/'));
+            wanted.clone().count() == found.clone().count()
+                && wanted
                     .zip(found)
                     .all(|(wanted, found)| wanted.starts_with('{') || wanted == found)
         };
-        let literal = |operation: &&&Operation| !operation.path.contains('{');
-        let candidates: Vec<&Operation> = self.operations.iter().filter(fits).collect();
-        candidates.iter().find(literal).or(candidates.first()).copied()
+        let templates = || self.operations.iter().map(|operation| operation.path.as_str());
+        let template = templates()
+            .find(|template| *template == path)
+            .or_else(|| templates().find(|template| fits(template)))?;
+        self.operations
+            .iter()
+            .find(|operation| operation.path == template && operation.method == method)
     }
 
     /// The statuses documented for an operation.
@@ -256,6 +259,7 @@ mod tests {
             Some("GET /api/payments/")
         );
         assert_eq!(find("DELETE", "/api/payments/7"), None);
+        assert_eq!(find("GET", "/api/payments/charge"), None, "charge is no id");
         assert!(document.is_secured(&operation("GET", "/api/payments/{id}")));
         assert!(!document.is_secured(&operation("POST", "/api/users/login")));
         assert!(document.has_parameter(&operation("POST", "/api/payments/charge"), "Idempotency-Key"));

@@ -81,7 +81,7 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
     let api = Api::new(document, options.inputs).context("making an HTTP client")?;
     let progress = progress(selected.len());
     let report = runner::run(&api, selected, options.at_once.into(), |row| {
-        ended(&progress, row)
+        ended(&progress, row);
     })
     .await;
     progress.finish_and_clear();
