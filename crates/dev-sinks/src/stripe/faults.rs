@@ -169,7 +169,11 @@ mod tests {
         let faults = Faults::default();
         let rule = r#"{"match": {"key": "charge:1:a"}, "fault": "server_error"}"#;
         faults.add(serde_json::from_str(rule).expect("a rule"));
-        let take = |key| faults.take(&[Fault::ServerError], "POST", "/v1/refunds", key).is_some();
+        let take = |key| {
+            faults
+                .take(&[Fault::ServerError], "POST", "/v1/refunds", key)
+                .is_some()
+        };
         assert!(!take(None) && !take(Some("charge:1:b")));
         assert!(take(Some("charge:1:a")));
     }
