@@ -54,13 +54,16 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
-    /// Run the tests: Rust with real servers, then the Python suites.
+    /// Run the tests: Rust with real servers, then the Python suites. Or one suite of its own.
+    #[command(args_conflicts_with_subcommands = true, subcommand_precedence_over_arg = true)]
     Test {
         /// Only tests whose name contains this text.
         filter: Option<String>,
         /// Leave the Python suites out.
         #[arg(long)]
         rust_only: bool,
+        #[command(subcommand)]
+        suite: Option<Suite>,
     },
     /// Run a heavy test in full, such as ten thousand events through killed servers.
     Soak {
@@ -95,6 +98,33 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// Suites that are run by themselves.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Suite {
+    /// Hold whatever serves the public API to its contract, check by check over HTTP.
+    ///
+    /// Against the monolith or the gateway of the running stack; where none runs, one with a state and ports of its own is
+    /// brought up and removed again. Against any other URL, what the checks need is given by CONTRACT_* variables
+    /// (contract-suite --help). The exit code is 0 when all passed, 1 when some failed, 3 when some could not run.
+    Contract(ContractOptions),
+}
+
+/// Options of `test contract`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ContractOptions {
+    /// monolith, gateway, or a base URL.
+    #[arg(long, default_value = "monolith")]
+    pub(crate) against: String,
+    /// Only checks whose name or operation contains this text, such as payments/charge.
+    pub(crate) filter: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Checks that could not run do not count against the result.
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
 }
 
 /// Options of `up`.
@@ -154,5 +184,24 @@ mod tests {
     fn more_than_all_is_refused() {
         Cli::try_parse_from(["xtask", "rollout", "notifications-v2", "10001"]).unwrap_err();
         Cli::try_parse_from(["xtask", "down", "--purge", "--test-servers"]).unwrap_err();
+    }
+
+    #[test]
+    fn a_suite_is_told_from_a_filter() {
+        let parse = |args: &[&str]| {
+            Cli::try_parse_from([&["xtask", "test"], args].concat())
+                .unwrap()
+                .command
+        };
+        let suite = |args: &[&str]| match parse(args) {
+            Command::Test { filter, suite, .. } => {
+                (filter, suite.map(|Suite::Contract(options)| options.against))
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(suite(&["charge"]), (Some("charge".to_owned()), None));
+        assert_eq!(suite(&["contract"]), (None, Some("monolith".to_owned())));
+        let against = suite(&["contract", "--against", "http://127.0.0.1:3001", "payments/"]);
+        assert_eq!(against, (None, Some("http://127.0.0.1:3001".to_owned())));
     }
 }

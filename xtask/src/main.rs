@@ -2,6 +2,7 @@
 
 mod bench;
 mod cli;
+mod contract;
 mod generate;
 mod logs;
 mod psql;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Suite};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -42,7 +43,13 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rollout { name, basis_points } => rollout::rollout(&name, basis_points).await,
         Command::Trace { trace_id } => trace::trace(&trace_id),
         Command::Psql { role, args } => psql::psql(&role, &args),
-        Command::Test { filter, rust_only } => test::test(filter.as_deref(), rust_only).await,
+        Command::Test {
+            suite: Some(Suite::Contract(options)),
+            ..
+        } => contract::contract(&options).await,
+        Command::Test {
+            filter, rust_only, ..
+        } => test::test(filter.as_deref(), rust_only).await,
         Command::Soak { name, count } => soak::soak(&name, count).await,
         Command::Bench { name, json } => bench::bench(&name, json).await,
         Command::Tidy => tidy::tidy().await,
