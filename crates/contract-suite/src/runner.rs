@@ -15,9 +15,11 @@ const LIMIT: Duration = Duration::from_mins(3);
 
 /// Runs the checks, at most `at_once` at the same time, and tells of each end. Checks whose inputs are missing are listed as
 /// not run.
-pub async fn run(api: &Api, checks: Vec<Check>, at_once: usize, ended: impl Fn(&Row)) -> Report {
+pub async fn run(api: &Api, mut checks: Vec<Check>, at_once: usize, ended: impl Fn(&Row)) -> Report {
     let started = Instant::now();
     let inputs = Arc::new(api.shared.inputs.clone());
+    // Those that wait for something in the background begin first, and wait while the others work.
+    checks.sort_by_key(|check| check.needs.is_empty());
     let runs = checks.into_iter().map(|check| {
         let (api, inputs) = (api.for_another_check(), Arc::clone(&inputs));
         async move { one(api, check, &inputs).await }
