@@ -19,6 +19,9 @@ const FRAME_MAX: u32 = 32 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long lapin's own loop has for what it is asked: see [`answered`].
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Section `[broker]` of a service's configuration.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +101,7 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Amqp`] where the connection was lost.
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
-        Ok(self.connection.create_channel().await?)
+        Ok(answered(self.connection.create_channel()).await?)
     }
 
     /// A new channel with publisher confirms.
@@ -118,7 +121,7 @@ impl Broker {
 
     /// Closes the connection; waits until the broker has read everything sent before, acknowledgements too.
     pub async fn close(self) {
-        if let Err(error) = self.connection.close(200, "OK".into()).await {
+        if let Err(error) = answered(self.connection.close(200, "OK".into())).await {
             tracing::debug!(%error, "broker connection was gone before it was closed");
         }
     }
@@ -127,6 +130,16 @@ impl Broker {
 /// lapin ends a consumer's stream without an error where the connection was closed; this is that error.
 pub(crate) fn lost() -> BrokerError {
     BrokerError::Amqp(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into())
+}
+
+/// Waits for an answer of lapin's own loop: to a new channel, an acknowledgement or a close. What it is asked in the moment in
+/// which the connection breaks, after its last round and before it is known, it never answers; that is an error here after a
+/// few seconds. (Everything else is put to the broker, and fails with the connection.)
+pub(crate) async fn answered<T>(asked: impl Future<Output = lapin::Result<T>>) -> lapin::Result<T> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
+        Ok(answer) => answer,
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
 }
 
 /// How many messages are ready in `queue`; fails, and closes the channel, where there is no such queue.

@@ -20,7 +20,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     Broker, BrokerConfig, BrokerError,
-    broker::{lost, queue_depth},
+    broker::{answered, lost, queue_depth},
     headers::{self, names},
     topology,
 };
@@ -203,7 +203,7 @@ impl DeadQueue {
                     id: event.id.clone(),
                 });
             }
-            message.ack(BasicAckOptions::default()).await?;
+            answered(message.ack(BasicAckOptions::default())).await?;
             tracing::info!(service = self.service, id = event.id, "dead event replayed");
             replayed.push(event.clone());
         }
@@ -231,7 +231,7 @@ impl DeadQueue {
                 reason,
                 "dead event discarded"
             );
-            message.ack(BasicAckOptions::default()).await?;
+            answered(message.ack(BasicAckOptions::default())).await?;
             discarded.push(event.clone());
         }
         self.forget(&discarded);

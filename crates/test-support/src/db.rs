@@ -1,5 +1,6 @@
 //! A database of its own for each test.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -20,7 +21,7 @@ const LEFT_BEHIND_SECONDS: u64 = 3600;
 /// Serialises what a template database does not allow at once.
 const LOCK: &str = "SELECT pg_advisory_lock(hashtextextended('banyan:test-templates', 0))";
 
-/// A database that exists as long as this value.
+/// A database that exists until the thread of its test ends.
 #[derive(Debug)]
 pub struct TestDb {
     /// A pool of up to 10 connections.
@@ -93,8 +94,33 @@ impl TestDb {
 
 impl Drop for TestDb {
     fn drop(&mut self) {
+        let database = Leftover {
+            name: std::mem::take(&mut self.name),
+            admin_url: std::mem::take(&mut self.admin_url),
+        };
+        // A database is removed once the test's runtime is gone. A pool of that runtime may be in the middle of opening a
+        // connection; PostgreSQL's DROP DATABASE waits for every session that authenticates, and while this thread waited for
+        // the DROP, nothing would go on authenticating.
+        LEFTOVERS.with_borrow_mut(|leftovers| leftovers.push(database));
+    }
+}
+
+thread_local! {
+    /// Removed at the end of the thread that ran the test, which libtest waits for.
+    static LEFTOVERS: RefCell<Vec<Leftover>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The database of a test that has ended. Dropping this value drops it.
+#[derive(Debug)]
+struct Leftover {
+    name: String,
+    admin_url: String,
+}
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
         let (admin_url, name) = (self.admin_url.clone(), self.name.clone());
-        // On a thread with a runtime of its own: the test's runtime may be stopping, and drop cannot wait in it.
+        // On a thread of its own: thread-local values of tokio may be gone already in this one.
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -220,8 +246,22 @@ fn unix_seconds() -> u64 {
 mod tests {
     use super::{TestDb, connect};
 
-    #[tokio::test]
-    async fn two_databases_are_apart_and_gone_at_the_end() {
+    #[test]
+    fn two_databases_are_apart_and_gone_at_the_end_of_their_thread() {
+        let thread = std::thread::spawn(|| runtime().block_on(two_databases()));
+        let (name, admin_url) = thread.join().unwrap();
+        let left: i64 = runtime().block_on(async {
+            sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname = $1")
+                .bind(&name)
+                .fetch_one(&mut connect(&admin_url).await)
+                .await
+                .unwrap()
+        });
+        assert_eq!(left, 0, "{name} is still there");
+    }
+
+    /// Makes two, looks whether they are apart, drops them, and returns one's name and the administrator's URL.
+    async fn two_databases() -> (String, String) {
         let (one, two) = tokio::join!(TestDb::create(None), TestDb::create(None));
         sqlx::raw_sql("CREATE TABLE only_here ()")
             .execute(&one.pool)
@@ -233,13 +273,13 @@ mod tests {
                 .await
                 .is_err()
         );
-        let (name, admin_url) = (one.name.clone(), one.admin_url.clone());
-        drop(one);
-        let left: i64 = sqlx::query_scalar("SELECT count(*) FROM pg_database WHERE datname = $1")
-            .bind(&name)
-            .fetch_one(&mut connect(&admin_url).await)
-            .await
-            .unwrap();
-        assert_eq!(left, 0, "{name} is still there");
+        (one.name.clone(), one.admin_url.clone())
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
     }
 }

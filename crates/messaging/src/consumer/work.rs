@@ -18,6 +18,7 @@ use tracing::{Instrument, Span};
 use super::{Delivery, Handler, HandlerError, Shared, ladder::Ladder};
 use crate::{
     backoff::Backoff,
+    broker::answered,
     headers::{self, names},
 };
 
@@ -219,7 +220,7 @@ async fn dispose(
             }
         }
     };
-    match message.ack(BasicAckOptions::default()).await {
+    match answered(message.ack(BasicAckOptions::default())).await {
         Ok(true) => {}
         // It comes again; the inbox, or the retry queue's copy with the same id, makes that harmless.
         Ok(false) => tracing::debug!("acknowledged too late: the connection was lost"),

@@ -173,6 +173,36 @@ async fn connections_lost_again_and_again_change_no_effect_and_no_order() {
     }
 }
 
+/// Acknowledgements that are under way in the moment of the loss: none may keep the consumer from starting over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_loss_of_the_connection_leaves_the_consumer_hanging() {
+    const LOSSES: i64 = 60;
+    let stage = Stage::new().await;
+    let proxy = TcpProxy::start(stage.vhost.address()).await;
+    let through = BrokerConfig::new(stage.vhost.url_via(proxy.address()), "test");
+    let channel = stage.channel().await;
+    let script = Script::new(|_| async { Ok(()) });
+    let consuming = consume(through, quick(), script.clone()).await;
+    let handled = async || {
+        let mut sequences: Vec<i64> = script.calls().iter().map(|call| call.envelope.sequence).collect();
+        sequences.sort_unstable();
+        sequences.dedup();
+        i64::try_from(sequences.len()).unwrap()
+    };
+    for loss in 1..=LOSSES {
+        for number in 1..=20 {
+            let sequence = (loss - 1) * 20 + number;
+            post_on(&channel, &format!("payment/{sequence}"), sequence).await;
+        }
+        let begun = (loss - 1) * 20 + loss % 20;
+        wait_until("some of them", SOON, &handled, |count| *count >= begun).await;
+        proxy.cut();
+        proxy.heal();
+    }
+    wait_until("all of them", SOON, &handled, |count| *count == LOSSES * 20).await;
+    consuming.stop().await;
+}
+
 /// The broker vanishes after the handler failed and before the copy in the retry queue is confirmed: the event must be
 /// in at least one of the two queues, and in the end be tried again.
 #[tokio::test]
