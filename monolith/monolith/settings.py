@@ -72,6 +72,16 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+# The first one makes new hashes; whoever has an older one logs in by it once, and gets a new one.
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2SHA1PasswordHasher",
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.BCryptSHA256PasswordHasher",
+    "django.contrib.auth.hashers.BCryptPasswordHasher",
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.MD5PasswordHasher",
+]
 JWT_PRIVATE_KEY_FILE = env.file("JWT_PRIVATE_KEY_FILE", hint="a PEM file with an Ed25519 private key")
 JWT_LIFETIME_SECONDS = 15 * 60
 SESSION_LIFETIME_DAYS = 30

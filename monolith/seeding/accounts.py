@@ -49,9 +49,7 @@ class Accounts:
         self, sheets: Sheets, people: People, clock: Clock, tariffs: list[Tariff], mails: Mails, rng: Random
     ) -> None:
         self.people, self.clock, self.tariffs, self.mails, self.rng = people, clock, tariffs, mails, rng
-        self.users = sheets.of(
-            User, "id password last_login email is_active is_staff created_at updated_at deleted_at"
-        )
+        self.users = sheets.of(User, "id password last_login email is_active is_staff created_at updated_at deleted_at")
         self.profiles = sheets.of(Profile, "id user_id display_name locale preferred_channel created_at updated_at")
         self.addresses = sheets.of(EmailAddress, "id user_id email is_primary verified_at bounced_at created_at")
         link = "nonce token_hash expires_at used_at created_at"
@@ -96,9 +94,7 @@ class Accounts:
             f"{user_id}\t!{hexadecimal(self.rng, 40)}\t{NULL}\tdeleted-{user_id}@{ERASED_DOMAIN}\tf\tf\t"
             f"{signup}\t{gone}\t{gone}\n"
         )
-        self.profiles.add(
-            f"{self.profiles.next_id()}\t{user_id}\t\ten\t{Channel.EMAIL.value}\t{signup}\t{gone}\n"
-        )
+        self.profiles.add(f"{self.profiles.next_id()}\t{user_id}\t\ten\t{Channel.EMAIL.value}\t{signup}\t{gone}\n")
 
     def _write_address(self, number: int, user_id: int, email: str, signup: int) -> None:
         """The address and the link that proves it; one in ten never followed it."""

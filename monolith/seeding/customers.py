@@ -32,9 +32,7 @@ class Customers:
         if not people.pays(number) or added + SETTLING_IN >= min(clock.end, people.gone[number]):
             return
         customer_id = people.customer[number] = self.customers.next_id()
-        self.customers.add(
-            f"{customer_id}\t{people.id(number)}\tcus_{hexadecimal(self.rng, 14)}\t{clock.at(added)}\n"
-        )
+        self.customers.add(f"{customer_id}\t{people.id(number)}\tcus_{hexadecimal(self.rng, 14)}\t{clock.at(added)}\n")
         ready = added + SETTLING_IN
         switch = ready + (clock.end - ready) // 2 if number % 6 == 0 else NEVER
         people.switch[number] = switch
@@ -49,7 +47,7 @@ class Customers:
         brand, last4 = BRANDS[turn % len(BRANDS)]
         expires = self.clock.as_of.year - 1 + turn % 6
         self.methods.add(
-            f"{method_id}\t{customer_id}\tpm_{hexadecimal(self.rng, 24)}\t{brand}\t{last4}\t{1 + turn % 12}\t{expires}\t"
-            f"{hexadecimal(self.rng, 16)}\t{'t' if is_default else 'f'}\t{self.clock.at(added)}\t{removed}\n"
+            f"{method_id}\t{customer_id}\tpm_{hexadecimal(self.rng, 24)}\t{brand}\t{last4}\t{1 + turn % 12}\t"
+            f"{expires}\t{hexadecimal(self.rng, 16)}\t{'t' if is_default else 'f'}\t{self.clock.at(added)}\t{removed}\n"
         )
         return method_id

@@ -69,8 +69,8 @@ class Invoices:
         paid = at(bill.updated) if bill.status == InvoiceStatus.PAID else NULL
         self.invoices.add(
             f"{bill.invoice_id}\t{bill.number}\t{self.people.id(contract.number)}\t{contract.subscription_id}\t"
-            f"{bill.payment_id or NULL}\t{bill.status.value}\t{contract.tariff.code}\t{text(bill.price + bill.credit)}\t"
-            f"{text(bill.discount)}\t{text(bill.total)}\t{at(bill.start)}\t{at(bill.end)}\t{at(bill.created)}\t"
+            f"{bill.payment_id or NULL}\t{bill.status.value}\t{contract.tariff.code}\t"
+            f"{text(bill.price + bill.credit)}\t{text(bill.discount)}\t{text(bill.total)}\t{at(bill.start)}\t{at(bill.end)}\t{at(bill.created)}\t"
             f"{at(bill.updated)}\t{paid}\n"
         )
         self.lines.add(

@@ -31,8 +31,8 @@ SELECT row_number() OVER (ORDER BY at, place, ref) AS n, movement.* FROM (
     SELECT created_at, 5, id, 'dispute_opened', amount, currency, NULL, payment_id, NULL, id, NULL
     FROM payments_dispute WHERE is_withdrawn OR status = 'won'
   UNION ALL
-    SELECT dispute.closed_at, 6, dispute.id, 'dispute_' || dispute.status, dispute.amount, dispute.currency, customer_id,
-           payment_id, NULL, dispute.id, NULL
+    SELECT dispute.closed_at, 6, dispute.id, 'dispute_' || dispute.status, dispute.amount, dispute.currency,
+           customer_id, payment_id, NULL, dispute.id, NULL
     FROM payments_dispute AS dispute JOIN payments_payment AS payment ON payment.id = dispute.payment_id
     WHERE dispute.status IN ('won', 'lost')
   UNION ALL

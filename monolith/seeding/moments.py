@@ -18,8 +18,7 @@ def moments(count: int, clock: Clock) -> Iterator[int]:
     seconds = _seconds_of_day()
     first_weekday = clock.first_day.weekday()
     weights = [0] * FIRST_DAY + [
-        (DAYS + 2 * day) * _WEEKDAYS[(first_weekday + day) % 7] * (97 + day * 31 % 7)
-        for day in range(FIRST_DAY, DAYS)
+        (DAYS + 2 * day) * _WEEKDAYS[(first_weekday + day) % 7] * (97 + day * 31 % 7) for day in range(FIRST_DAY, DAYS)
     ]
     total, so_far, made = sum(weights), 0, 0
     for day, weight in enumerate(weights):

@@ -1,4 +1,4 @@
-"""Words that people, addresses and orders are made of. Every address is below example.com, which nobody has (RFC 2606)."""
+"""Words that people, addresses and orders are made of. Addresses are below example.com, which nobody has (RFC 2606)."""
 
 from __future__ import annotations
 
@@ -80,14 +80,21 @@ LOCALES = {
 
 USER_AGENTS = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Safari/605",
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/138.0.0.0 Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
     "BanyanApp/4.2 (Android 15)",
     "",
 ]
 
-BRANDS = [("visa", "4242"), ("visa", "1881"), ("mastercard", "4444"), ("amex", "0005"), ("jcb", "0505"), ("unionpay", "0005")]
+BRANDS = [
+    ("visa", "4242"),
+    ("visa", "1881"),
+    ("mastercard", "4444"),
+    ("amex", "0005"),
+    ("jcb", "0505"),
+    ("unionpay", "0005"),
+]
 
 # Half of the payments say nothing.
 ORDERS = [
@@ -114,4 +121,11 @@ DECLINES = [
     ("processing_error", "An error occurred while processing your card. Try again in a little bit."),
 ]
 
-DISPUTE_REASONS = ["fraudulent", "product_not_received", "duplicate", "subscription_canceled", "unrecognized", "general"]
+DISPUTE_REASONS = [
+    "fraudulent",
+    "product_not_received",
+    "duplicate",
+    "subscription_canceled",
+    "unrecognized",
+    "general",
+]

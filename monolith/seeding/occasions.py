@@ -11,7 +11,7 @@ from .clock import DAY, Clock
 from .moments import moments
 from .people import SETTLING_IN, People
 from .prices import POINTS, Price, Tariff
-from .stories import ASKED, COMPLETED, DONE, FAILED, OPEN, PAID, PENDING, Failure, Story, stripe_charge, deck
+from .stories import ASKED, COMPLETED, DONE, FAILED, OPEN, PAID, PENDING, Failure, Story, deck, stripe_charge
 from .subscriptions import Debit
 
 # A payment that is told of and due for tonight's payout; in the currency that comes last, and in another.
@@ -40,7 +40,9 @@ def _of_invoice(reason: str) -> dict[str, Story]:
     return {
         "paid": Story(f"{reason} paid", 0, COMPLETED, (stripe_charge(),), paid, 2),
         "failed": Story(f"{reason} failed", 0, FAILED, declined, failed, failure=Failure.DECLINED),
-        "open": Story(f"{reason} open", 0, PENDING, (stripe_charge(20, "unknown", "APIConnectionError"),), (asked,), intent=False),
+        "open": Story(
+            f"{reason} open", 0, PENDING, (stripe_charge(20, "unknown", "APIConnectionError"),), (asked,), intent=False
+        ),
     }
 
 

@@ -22,5 +22,5 @@ HASHES = {
     "scrypt": (
         "scrypt$16$banyanseed000006$8$5$S5DL8GnOVYBu9DF9EVsuIf7nmP4ORfHMh+uMtAMI8VgGWmP93tMQZhs07AISlugmY81nP2EDpQP2R66JFBg7cQ=="
     ),
-    "md5": "md5$banyanseed000007$eda128a4d62f216846cff74645952cc",
+    "md5": "md5$banyanseed000007$eada128a4d62f216846cff74645952cc",
 }

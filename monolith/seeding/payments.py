@@ -16,7 +16,6 @@ from .names import DECLINES, ORDERS
 from .occasions import Occasion
 from .payouts import Payouts
 from .people import People
-from .prices import Tariff
 from .sheets import NULL, Sheets
 from .stories import ACTION, CANCELED, CAPTURE, COMPLETED, FAILED, Failure, Hold, Story
 from .tokens import uuid4

@@ -11,7 +11,7 @@ from payments.money import format_amount, from_minor, to_minor
 from payments.services.fees import fee_minor
 
 POINTS = 512
-# How much of the business a currency is, in percent, what a US dollar is in its minor units, and what prices are rounded to.
+# How many percent of the business a currency is, what a US dollar is in its minor units, what prices are rounded to.
 _MARKETS = {
     "USD": (38, 100, 1),
     "EUR": (24, 92, 1),

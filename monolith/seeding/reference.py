@@ -42,7 +42,8 @@ def write_coupons(sheets: Sheets, clock: Clock) -> None:
     """Coupons of every kind: for ever, over, limited, withdrawn."""
     coupons = sheets.of(
         Coupon,
-        "id code percent_off amount_off currency duration max_redemptions times_redeemed valid_until is_active created_at",
+        "id code percent_off amount_off currency duration max_redemptions times_redeemed valid_until is_active"
+        " created_at",
     )
     forever, once, since = Duration.FOREVER.value, Duration.ONCE.value, clock.at(HOUR)
     over = clock.at(DAYS // 2 * DAY)

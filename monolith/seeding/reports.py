@@ -35,9 +35,7 @@ def roll_up(clock: Clock) -> int:
             payments=row.payments,
             rolled_up_at=now,
         )
-        for row in sorted(
-            work_out(DayRange(clock.first_day, clock.last_day)), key=lambda row: (row.date, row.currency)
-        )
+        for row in sorted(work_out(DayRange(clock.first_day, clock.last_day)), key=lambda row: (row.date, row.currency))
     ]
     for first_id, row in enumerate(rows, 1):
         row.pk = first_id
@@ -68,8 +66,9 @@ def write_exports(sheets: Sheets, people: People, clock: Clock, mails: Mails, rn
         last = clock.first_day + timedelta(days=asked // DAY - 1)
         first = last - timedelta(days=29)
         exports.add(
-            f"{export_id}\t{people.id(number)}\t{kinds[place % len(kinds)].value}\t{ExportFormat.CSV.value}\t{first}\t{last}\t"
-            f"{status.value}\t{hexadecimal(rng, 32)}.csv\t{rows}\t{size}\t{attempts}\t{error}\t{at(asked)}\t{done}\t{expires}\n"
+            f"{export_id}\t{people.id(number)}\t{kinds[place % len(kinds)].value}\t{ExportFormat.CSV.value}\t{first}\t"
+            f"{last}\t{status.value}\t{hexadecimal(rng, 32)}.csv\t{rows}\t{size}\t{attempts}\t{error}\t"
+            f"{at(asked)}\t{done}\t{expires}\n"
         )
         if size != NULL:
             mails.write(asked + 90, "report.export-ready", number, people.id(number), export_id)

@@ -15,8 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 from notifications.models import Device, NotificationLog, Preference, Template
-from payments.models import Coupon, Currency, Customer, FeeSchedule, Payment, PaymentMethod, Plan
-from payments.models import Invoice
+from payments.models import Coupon, Currency, Customer, FeeSchedule, Invoice, PaymentMethod, Plan
 
 from . import checks, ledger, reference, reports, schema
 from .accounts import Accounts
@@ -35,7 +34,18 @@ from .webhooks import Webhooks
 
 DOMAINS = ("users", "payments", "notifications", "reporting")
 # Filled by migrations, or by people who signed up before; everything else has to be empty.
-_MAY_HOLD_ROWS = {Coupon, Currency, FeeSchedule, Plan, Template, Customer, PaymentMethod, NotificationLog, Preference, Device}
+_MAY_HOLD_ROWS = {
+    Coupon,
+    Currency,
+    FeeSchedule,
+    Plan,
+    Template,
+    Customer,
+    PaymentMethod,
+    NotificationLog,
+    Preference,
+    Device,
+}
 # Of all payments, those of subscriptions at the most, in percent.
 _OF_SUBSCRIPTIONS = 22
 _SETTINGS = {
@@ -179,10 +189,9 @@ class _Run:
 
     def _advance_sequences(self) -> None:
         """The next row of each table comes after the last one, and so does the next invoice's number."""
-        for model in domain_models():
+        for table in (model._meta.db_table for model in domain_models()):
             self.cursor.execute(
-                f"SELECT setval(pg_get_serial_sequence(%s, 'id'), max(id)) FROM {model._meta.db_table} HAVING max(id) > 0",
-                [model._meta.db_table],
+                f"SELECT setval(pg_get_serial_sequence(%s, 'id'), max(id)) FROM {table} HAVING max(id) > 0", [table]
             )
         numbers = self.summary.rows[Invoice._meta.db_table]
         if numbers:

@@ -1,7 +1,7 @@
-"""What slows a bulk load down is put away for its time, and put back as it was: foreign keys, indexes, the ledger's triggers.
+"""What slows a bulk load down is put away for its time, and put back as it was: foreign keys, indexes, two triggers.
 
-Nothing of it is left out: to put a foreign key back is to check it for all rows at once, and the same goes for unique
-constraints. It takes the tables' owner only. All of it is part of the transaction, so a crash leaves the schema as it was.
+No check is left out: to put a foreign key or a unique constraint back is to check it for all rows at once. It takes the
+tables' owner only. All of it is part of the transaction, so a crash leaves the schema as it was.
 """
 
 from __future__ import annotations

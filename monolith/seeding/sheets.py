@@ -49,7 +49,7 @@ class Sheet:
     def keep(self) -> None:
         """Put the rows that were added since the last time into the file."""
         if self._lines:
-            self._file = self._file or tempfile.TemporaryFile(prefix="seed-")
+            self._file = self._file or tempfile.TemporaryFile(prefix="seed-")  # noqa: SIM115
             self._file.write(self.take())
 
     def blocks(self) -> Iterator[bytes]:

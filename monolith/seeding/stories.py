@@ -82,6 +82,7 @@ class Story:
 
 
 def stripe_charge(ended: int | None = 2, status: str = "succeeded", code: str = "") -> Call:
+    """The call that a payment begins with."""
     return Call(Operation.CHARGE.value, AttemptStatus(status).value, 0, ended, code)
 
 

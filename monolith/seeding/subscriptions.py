@@ -9,10 +9,10 @@ from enum import Enum
 from random import Random
 
 from payments.models import Coupon, Duration, Interval, InvoiceStatus, Plan, SubscriptionStatus
+from payments.money import to_minor
 from payments.services.billing import credit_minor, discount_minor
 from payments.services.invoice_payments import RETRY_AFTER
 from payments.services.periods import period_end
-from payments.money import to_minor
 
 from .clock import DAY, HOUR, Clock
 from .people import SETTLING_IN, People
@@ -206,7 +206,9 @@ class Subscriptions:
         contract.bills.append(bill)
         return bill
 
-    def _pay(self, contract: Contract, bill: Bill, moment: int, *, is_first: bool = False, outcome: str = "paid") -> None:
+    def _pay(
+        self, contract: Contract, bill: Bill, moment: int, *, is_first: bool = False, outcome: str = "paid"
+    ) -> None:
         self.debits.append(Debit(moment, contract, bill, is_first, outcome))
         bill.updated = contract.updated = moment + _PAID_AFTER
         if outcome == "paid":

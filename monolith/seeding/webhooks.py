@@ -37,7 +37,8 @@ class Webhooks:
         elif event not in HANDLERS:
             status = WebhookStatus.IGNORED.value
         self.events.add(
-            f"{event_id}\tevt_{hexadecimal(self.rng, 24)}\t{event}\t{object_id}\t{status}\t{told}\t{told}\t{processed}\n"
+            f"{event_id}\tevt_{hexadecimal(self.rng, 24)}\t{event}\t{object_id}\t{status}\t{told}\t{told}\t"
+            f"{processed}\n"
         )
         if event_id % _IGNORED_EVERY == 7:
             self.write(moment, _IGNORED, f"cus_{hexadecimal(self.rng, 14)}")

@@ -23,9 +23,9 @@ class Command(BaseCommand):
     """Reads the arguments; `seeding.run` does the work."""
 
     help = (
-        f"Fill every table with the data of a made-up company: two years that end when the day --as-of begins. The same "
-        f"arguments give the same data. All of it or nothing is written; nothing is published. It refuses when there are "
-        f"payments already. The password of everybody is {PASSWORD}."
+        "Fill every table with the data of a made-up company: two years that end when the day --as-of begins. The same "
+        "arguments give the same data. All of it or nothing is written; nothing is published. It refuses when there "
+        f"are payments already. The password of everybody is {PASSWORD}."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--payments",
             type=int,
             required=True,
-            help="how many payments, those of subscriptions included; from about 300 payments of 60 users on every status occurs",
+            help="how many payments, those of subscriptions included; every status occurs from 60 users and 400 payments on",
         )
         parser.add_argument("--seed", type=int, default=1, help="another number gives other data (default: 1)")
         parser.add_argument(
