@@ -70,8 +70,8 @@ class Invoices:
         self.invoices.add(
             f"{bill.invoice_id}\t{bill.number}\t{self.people.id(contract.number)}\t{contract.subscription_id}\t"
             f"{bill.payment_id or NULL}\t{bill.status.value}\t{contract.tariff.code}\t"
-            f"{text(bill.price + bill.credit)}\t{text(bill.discount)}\t{text(bill.total)}\t{at(bill.start)}\t{at(bill.end)}\t{at(bill.created)}\t"
-            f"{at(bill.updated)}\t{paid}\n"
+            f"{text(bill.price + bill.credit)}\t{text(bill.discount)}\t{text(bill.total)}\t"
+            f"{at(bill.start)}\t{at(bill.end)}\t{at(bill.created)}\t{at(bill.updated)}\t{paid}\n"
         )
         self.lines.add(
             f"{self.lines.next_id()}\t{bill.invoice_id}\t{contract.plan.pk}\t{contract.plan.name}\t{text(bill.price)}\t"

@@ -15,7 +15,7 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 from notifications.models import Device, NotificationLog, Preference, Template
-from payments.models import Coupon, Currency, Customer, FeeSchedule, Invoice, PaymentMethod, Plan
+from payments.models import Coupon, Currency, Customer, FeeSchedule, Invoice, PaymentMethod, Plan, StripeWebhookEvent
 
 from . import checks, ledger, reference, reports, schema
 from .accounts import Accounts
@@ -37,14 +37,15 @@ DOMAINS = ("users", "payments", "notifications", "reporting")
 _MAY_HOLD_ROWS = {
     Coupon,
     Currency,
-    FeeSchedule,
-    Plan,
-    Template,
     Customer,
-    PaymentMethod,
-    NotificationLog,
-    Preference,
     Device,
+    FeeSchedule,
+    NotificationLog,
+    PaymentMethod,
+    Plan,
+    Preference,
+    StripeWebhookEvent,
+    Template,
 }
 # Of all payments, those of subscriptions at the most, in percent.
 _OF_SUBSCRIPTIONS = 22

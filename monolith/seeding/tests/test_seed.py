@@ -80,12 +80,12 @@ def test_bad_numbers_are_named(arguments, said):
 
 
 def test_bad_arguments_are_named():
-    for arguments in (
-        ["--users", "x", "--payments", "1"],
-        ["--users", "1"],
-        ["--users=1", "--payments=1", "--as-of=x"],
+    for arguments, said in (
+        (["--users=x", "--payments=1"], "argument --users: invalid int value: 'x'"),
+        (["--users=1"], "arguments are required: --payments"),
+        (["--users=1", "--payments=1", "--as-of=x"], "argument --as-of: must be a day such as 2026-11-01, not 'x'"),
     ):
-        with pytest.raises(CommandError, match=r"--users|--payments|--as-of"):
+        with pytest.raises(CommandError, match=said):
             call_command("seed", *arguments)
 
 

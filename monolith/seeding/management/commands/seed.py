@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from datetime import date
 from typing import Any
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             "--payments",
             type=int,
             required=True,
-            help="how many payments, those of subscriptions included; every status occurs from 60 users and 400 payments on",
+            help="how many payments; with 60 users and 400 payments every status occurs",
         )
         parser.add_argument("--seed", type=int, default=1, help="another number gives other data (default: 1)")
         parser.add_argument(
@@ -65,7 +66,10 @@ class Command(BaseCommand):
 
 
 def _day(text: str) -> date:
-    return date.fromisoformat(text)
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a day such as {AS_OF}, not {text!r}") from None
 
 
 def _check(wanted: Wanted) -> None:
