@@ -29,7 +29,9 @@ def patch_me(request: AuthenticatedRequest) -> JsonResponse:
     """Change what was sent, leave the rest."""
     body = read_json(request)
     changes = _read(body)
-    secret = password(body, "currentPassword") if "email" in body else ""
+    # What is sent is well-formed, also where nothing needs it.
+    sent = "email" in body or body.raw("currentPassword") is not None
+    secret = password(body, "currentPassword") if sent else ""
     body.done()
     user = _caller(request)
     if changes.email is not None:
