@@ -107,7 +107,8 @@ WRONG = {
         AND current_period_start <> (SELECT max(period_start) FROM payments_invoice
             WHERE subscription_id = s.id AND status = 'paid')""",
     "subscription: active, but its period is over": """
-        SELECT count(*) FROM payments_subscription WHERE status = 'active' AND current_period_end < %(as_of)s""",
+        SELECT count(*) FROM payments_subscription
+        WHERE status = 'active' AND current_period_end < %(as_of)s - interval '5 minutes'""",
     "coupon: used more or less often than counted": """
         SELECT count(*) FROM payments_coupon AS c WHERE times_redeemed <> (SELECT count(*) FROM payments_subscription
             WHERE coupon_id = c.id AND status NOT IN ('incomplete', 'incomplete_expired'))""",
