@@ -8,6 +8,7 @@ from random import Random
 from reporting.models import DailyRevenue, ExportFormat, ExportKind, ExportStatus, ReportExport
 from reporting.ranges import DayRange
 from reporting.services.revenue import work_out
+from reporting.services.rollup import daily_revenue
 
 from .clock import DAY, HOUR, Clock
 from .mails import Mails
@@ -23,20 +24,8 @@ _CHUNK = 2000
 def roll_up(clock: Clock) -> int:
     """Revenue by day and currency, worked out of the payments tables by the domain's own code; how many rows."""
     now = datetime.fromisoformat(clock.at(clock.end))
-    rows = [
-        DailyRevenue(
-            date=row.date,
-            currency_id=row.currency,
-            gross=row.gross,
-            refunds=row.refunds,
-            disputes=row.disputes,
-            fees=row.fees,
-            net=row.net,
-            payments=row.payments,
-            rolled_up_at=now,
-        )
-        for row in sorted(work_out(DayRange(clock.first_day, clock.last_day)), key=lambda row: (row.date, row.currency))
-    ]
+    figures = work_out(DayRange(clock.first_day, clock.last_day))
+    rows = [daily_revenue(row, now) for row in sorted(figures, key=lambda row: (row.date, row.currency))]
     for first_id, row in enumerate(rows, 1):
         row.pk = first_id
     DailyRevenue.objects.bulk_create(rows, batch_size=_CHUNK)

@@ -107,6 +107,8 @@ class _Run:
     def all(self) -> Summary:
         """Every step, in order."""
         tables = [model._meta.db_table for model in domain_models()]
+        # Before the locks too: a command that was meant for another database must not stop this one's payments.
+        refuse_unless_empty()
         self.cursor.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
         refuse_unless_empty()
         with self._step("foreign keys and indexes put away"):

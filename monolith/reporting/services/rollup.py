@@ -61,14 +61,15 @@ def _replace(day: date, figures: list[Figures], now: datetime) -> None:
             return
         stored.exclude(currency__in=[row.currency for row in figures]).delete()
         DailyRevenue.objects.bulk_create(
-            [_row(row, now) for row in figures],
+            [daily_revenue(row, now) for row in figures],
             update_conflicts=True,
             unique_fields=["date", "currency"],
             update_fields=["gross", "refunds", "disputes", "fees", "net", "payments", "rolled_up_at"],
         )
 
 
-def _row(row: Figures, now: datetime) -> DailyRevenue:
+def daily_revenue(row: Figures, now: datetime) -> DailyRevenue:
+    """The row, not saved, that keeps these figures as they were at `now`."""
     return DailyRevenue(
         date=row.date,
         currency_id=row.currency,

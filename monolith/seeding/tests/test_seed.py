@@ -3,6 +3,7 @@
 from datetime import date
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -95,6 +96,21 @@ def test_a_second_run_is_refused_and_changes_nothing():
     with pytest.raises(CommandError, match=r"Nothing was changed: these tables hold data already: .*payments_payment"):
         seed(seed=2)
     assert checksums() == before
+
+
+def test_a_database_in_use_is_refused_without_waiting_for_anybody():
+    seed()
+    with psycopg.connect(**connection.get_connection_params()) as reader:
+        reader.execute("SELECT count(*) FROM payments_payment")
+        with pytest.raises(CommandError, match="hold data already"):
+            seed(seed=2)
+
+
+def test_a_key_of_the_real_stripe_is_refused(settings):
+    settings.STRIPE_API_KEY = "sk_live_1"
+    with pytest.raises(CommandError, match="STRIPE_API_KEY"):
+        seed()
+    assert not User.objects.exists()
 
 
 def test_who_signed_up_before_stays_and_the_ids_go_on_after():

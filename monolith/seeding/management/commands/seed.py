@@ -7,6 +7,7 @@ from argparse import ArgumentTypeError
 from datetime import date
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
@@ -52,6 +53,11 @@ class Command(BaseCommand):
         """Run the command."""
         wanted = Wanted(options["users"], options["payments"], options["seed"], options["as_of"])
         _check(wanted)
+        if settings.STRIPE_API_KEY.startswith(("sk_live_", "rk_live_")):
+            raise CommandError(
+                "STRIPE_API_KEY is a live one: everybody seeded, staff too, has a password that is written down here. "
+                "Seed a database that nobody pays through."
+            )
         try:
             summary = run(wanted, self._tell if options["verbosity"] else lambda _: None)
         except NotEmpty as error:
