@@ -203,7 +203,7 @@ impl DeadQueue {
                     id: event.id.clone(),
                 });
             }
-            answered(message.ack(BasicAckOptions::default())).await?;
+            remove(message).await?;
             tracing::info!(service = self.service, id = event.id, "dead event replayed");
             replayed.push(event.clone());
         }
@@ -214,7 +214,8 @@ impl DeadQueue {
     /// Throws the events that fit away. The reason goes to the log with each event's id, type and trace.
     ///
     /// # Errors
-    /// [`DeadError::NoReason`] for an empty reason; [`DeadError::Broker`].
+    /// [`DeadError::NoReason`] for an empty reason; [`DeadError::Broker`] where the broker was lost: the event that it came to
+    /// then, and those after it, are dead still.
     pub async fn discard(&mut self, filter: &Filter, reason: &str) -> Result<Vec<DeadEvent>, DeadError> {
         if reason.trim().is_empty() {
             return Err(DeadError::NoReason);
@@ -231,7 +232,7 @@ impl DeadQueue {
                 reason,
                 "dead event discarded"
             );
-            answered(message.ack(BasicAckOptions::default())).await?;
+            remove(message).await?;
             discarded.push(event.clone());
         }
         self.forget(&discarded);
@@ -262,6 +263,14 @@ impl DeadQueue {
         self.taken
             .retain(|(event, _)| !done.iter().any(|done| done.id == event.id));
     }
+}
+
+/// Acknowledges a message, or says that the broker did not hear of it: the event is dead still.
+async fn remove(message: &Delivery) -> Result<(), DeadError> {
+    if answered(message.ack(BasicAckOptions::default())).await? {
+        return Ok(());
+    }
+    Err(lost().into())
 }
 
 /// Takes what is in the queue now, unacknowledged.

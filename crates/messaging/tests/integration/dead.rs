@@ -13,6 +13,7 @@ use banyan_messaging::{
     dead::{DeadError, DeadQueue, Filter},
     header,
 };
+use banyan_test_support::TcpProxy;
 use lapin::BasicProperties;
 use uuid::Uuid;
 
@@ -241,6 +242,23 @@ async fn a_discard_needs_a_reason_and_takes_only_what_was_chosen() {
     stage.wait_depth(DEAD, 2).await;
     broken.consuming.stop().await;
     assert_eq!(broken.script.calls().len(), 3, "no handler saw it again");
+}
+
+/// The broker has the event back while the operator still looks at it.
+#[tokio::test]
+async fn a_discard_that_the_broker_does_not_hear_of_is_an_error() {
+    let stage = Stage::new().await;
+    let broken = Broken::start(&stage).await;
+    make_dead(&stage, 1).await;
+    let proxy = TcpProxy::start(stage.vhost.address()).await;
+    let through = BrokerConfig::new(stage.vhost.url_via(proxy.address()), "test");
+    let mut queue = DeadQueue::open(&through, "test").await.unwrap();
+    stage.wait_depth(DEAD, 0).await;
+    proxy.cut();
+    stage.wait_depth(DEAD, 1).await;
+    let discarded = queue.discard(&Filter::default(), "a test account").await;
+    assert!(matches!(discarded, Err(DeadError::Broker(_))), "{discarded:?}");
+    broken.consuming.stop().await;
 }
 
 /// Poison has no id of its own; the one it got when it died is good enough to choose it by.
