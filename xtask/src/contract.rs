@@ -52,12 +52,16 @@ async fn with_own_stack(options: &ContractOptions, side: &str) -> anyhow::Result
     let (layout, _dir) = own_layout()?;
     eprintln!("no stack runs here: bringing one up for this run");
     let progress = Progress::detect();
-    let result = async {
+    // Ctrl-C ends the suite too; here it is caught, so that the stack does not stay behind.
+    let work = async {
         let record = stack::up(&layout, UpOptions::default(), &progress).await?;
         stack::roll_out(&layout, ROLLOUT, 0).await?;
         run(options, &environment(&layout, &record, side)).await
-    }
-    .await;
+    };
+    let result = tokio::select! {
+        result = work => result,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
     stack::down(&layout, true, &progress).await?;
     result
 }

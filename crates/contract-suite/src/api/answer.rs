@@ -175,7 +175,6 @@ impl Answer {
                 .filter_map(|error| Some(error["field"].as_str()?.to_owned()))
                 .collect();
             found.sort();
-            found.dedup();
             self.same("the fields of errors", &found, fields)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use crate::check::{Check, Verdict, checks};
 use crate::people::{Person, new_key};
 
 /// How many send the same request at once.
-const BURST: usize = 20;
+const BURST: usize = 50;
 
 pub(super) fn checks() -> Vec<Check> {
     checks!("POST /api/payments/charge":
