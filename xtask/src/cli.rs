@@ -54,6 +54,12 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Run a management command of the monolith with the settings of the running stack, such as seed.
+    Manage {
+        /// What manage.py is given, such as seed --users 1000 --payments 10000.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Run the tests: Rust with real servers, then the Python suites. Or one suite of its own.
     #[command(args_conflicts_with_subcommands = true, subcommand_precedence_over_arg = true)]
     Test {

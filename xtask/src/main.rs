@@ -5,6 +5,7 @@ mod cli;
 mod contract;
 mod generate;
 mod logs;
+mod manage;
 mod psql;
 mod rollout;
 mod root;
@@ -43,6 +44,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rollout { name, basis_points } => rollout::rollout(&name, basis_points).await,
         Command::Trace { trace_id } => trace::trace(&trace_id),
         Command::Psql { role, args } => psql::psql(&role, &args),
+        Command::Manage { args } => manage::manage(&args),
         Command::Test {
             suite: Some(Suite::Contract(options)),
             ..

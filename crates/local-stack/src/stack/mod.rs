@@ -19,8 +19,8 @@ pub use record::{ProcessRecord, StackRecord, WEBHOOK_SECRET};
 pub use servers::{Access, CELERY_VHOST, RELAY_ROLE, SERVICES, Servers, VHOST};
 pub use status::{Health, ProcessStatus, status};
 pub use unit::{Outcome, Unit};
-pub use units::Surroundings;
-pub use up::{UpOptions, up};
+pub use units::{Surroundings, monolith_env};
+pub use up::{UpOptions, manage_py, up};
 
 use std::fs;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Layout;
 use super::build::Binaries;
-use super::record::StackRecord;
+use super::record::{StackRecord, WEBHOOK_SECRET};
 use super::servers::{Access, RELAY_ROLE, SERVICES};
 use super::unit::Unit;
 use crate::error::StackError;
@@ -144,43 +144,7 @@ impl Surroundings<'_> {
         let own = settings
             .into_iter()
             .map(|(key, value)| (format!("{prefix}{key}"), value));
-        own.chain(self.telemetry_env()).collect()
-    }
-
-    /// Traces go to the sink at short notice, so that one sees them while trying things.
-    fn telemetry_env(&self) -> [(String, String); 2] {
-        [
-            (
-                "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(),
-                self.layout.url("traces"),
-            ),
-            ("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "500".to_owned()),
-        ]
-    }
-
-    /// The settings of the monolith and of its management commands.
-    pub fn monolith_env(&self, record: &mut StackRecord) -> Vec<(String, String)> {
-        let file = |name: &str| self.layout.file(name).display().to_string();
-        let settings = [
-            ("DATABASE_URL", self.access.database("legacy")),
-            ("CELERY_BROKER_URL", self.access.broker("monolith")),
-            ("STRIPE_API_BASE", self.layout.url("stripe")),
-            ("STRIPE_API_KEY", "sk_test_banyan".to_owned()),
-            ("STRIPE_WEBHOOK_SECRET", self.webhook_secret.clone()),
-            ("EMAIL_HOST", "127.0.0.1".to_owned()),
-            ("EMAIL_PORT", self.layout.port("mail").to_string()),
-            ("JWT_PRIVATE_KEY_FILE", file("jwt-ed25519.pem")),
-            ("BANYAN_ROLLOUTS_FILE", file("rollouts.json")),
-            ("DJANGO_SECRET_KEY", record.secret("monolith.secret_key")),
-            ("PUBLIC_BASE_URL", self.layout.url("gateway")),
-            (
-                "MONOLITH_BIND",
-                format!("127.0.0.1:{}", self.layout.port("monolith")),
-            ),
-            ("PYTHONUNBUFFERED", "1".to_owned()),
-        ];
-        let own = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
-        own.chain(self.telemetry_env()).collect()
+        own.chain(telemetry_env(self.layout)).collect()
     }
 
     /// The monolith's web server and its task worker.
@@ -210,4 +174,43 @@ impl Surroundings<'_> {
         worker.sources = sources;
         vec![web, worker]
     }
+}
+
+/// Traces go to the sink at short notice, so that one sees them while trying things.
+fn telemetry_env(layout: &Layout) -> [(String, String); 2] {
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), layout.url("traces")),
+        ("OTEL_BSP_SCHEDULE_DELAY".to_owned(), "500".to_owned()),
+    ]
+}
+
+/// The settings of the monolith and of its management commands; secrets that it has not yet are made and put into the record.
+///
+/// # Errors
+/// The servers were never started here, so there is no database.
+pub fn monolith_env(layout: &Layout, record: &mut StackRecord) -> Result<Vec<(String, String)>, StackError> {
+    let credential = |record: &StackRecord, name: &str| {
+        let known = record.credentials.get(name).cloned();
+        known.ok_or_else(|| {
+            StackError::Other("the stack was not started yet; `cargo xtask up` does".to_owned())
+        })
+    };
+    let file = |name: &str| layout.file(name).display().to_string();
+    let settings = [
+        ("DATABASE_URL", credential(record, "database.legacy")?),
+        ("CELERY_BROKER_URL", credential(record, "broker.monolith")?),
+        ("STRIPE_API_BASE", layout.url("stripe")),
+        ("STRIPE_API_KEY", "sk_test_banyan".to_owned()),
+        ("STRIPE_WEBHOOK_SECRET", record.secret(WEBHOOK_SECRET)),
+        ("EMAIL_HOST", "127.0.0.1".to_owned()),
+        ("EMAIL_PORT", layout.port("mail").to_string()),
+        ("JWT_PRIVATE_KEY_FILE", file("jwt-ed25519.pem")),
+        ("BANYAN_ROLLOUTS_FILE", file("rollouts.json")),
+        ("DJANGO_SECRET_KEY", record.secret("monolith.secret_key")),
+        ("PUBLIC_BASE_URL", layout.url("gateway")),
+        ("MONOLITH_BIND", format!("127.0.0.1:{}", layout.port("monolith"))),
+        ("PYTHONUNBUFFERED", "1".to_owned()),
+    ];
+    let own = settings.into_iter().map(|(key, value)| (key.to_owned(), value));
+    Ok(own.chain(telemetry_env(layout)).collect())
 }

@@ -10,7 +10,7 @@ use super::gateway::Gateway;
 use super::record::{StackRecord, WEBHOOK_SECRET};
 use super::servers::{self, SERVICES, Servers};
 use super::unit::{Outcome, Unit};
-use super::units::Surroundings;
+use super::units::{Surroundings, monolith_env};
 use super::{Layout, lock};
 use crate::error::StackError;
 use crate::progress::Progress;
@@ -33,7 +33,7 @@ pub async fn up(layout: &Layout, options: UpOptions, progress: &Progress) -> Res
     ensure_packages(layout, options, progress)?;
     let record = StackRecord::load(layout)?;
     same_ports(layout, &record)?;
-    let venv = Venv::at(&layout.file("venv"));
+    let venv = venv(layout);
     let (binaries, (), (servers, mut record)) = tokio::try_join!(
         build_binaries(layout, options, progress),
         ensure_venv(layout, &venv, progress),
@@ -49,7 +49,7 @@ pub async fn up(layout: &Layout, options: UpOptions, progress: &Progress) -> Res
         venv: &venv,
         webhook_secret: record.secret(WEBHOOK_SECRET),
     };
-    let monolith_env = surroundings.monolith_env(&mut record);
+    let monolith_env = monolith_env(layout, &mut record)?;
     record.save(layout)?;
     migrate(&surroundings, &monolith_env, &servers, progress).await?;
 
@@ -191,10 +191,21 @@ async fn seed(
 }
 
 fn manage(surroundings: &Surroundings<'_>, env: &[(String, String)], verb: &str) -> Command {
-    let mut command = Command::new(surroundings.venv.program("python"));
-    command.arg("manage.py").arg(verb).envs(env.iter().cloned());
-    command.current_dir(surroundings.layout.root.join("monolith"));
+    let mut command = manage_py(surroundings.layout, env);
+    command.arg(verb);
     command
+}
+
+/// The monolith's `manage.py` with these settings, in the stack's Python environment.
+pub fn manage_py(layout: &Layout, env: &[(String, String)]) -> Command {
+    let mut command = Command::new(venv(layout).program("python"));
+    command.arg("manage.py").envs(env.iter().cloned());
+    command.current_dir(layout.root.join("monolith"));
+    command
+}
+
+fn venv(layout: &Layout) -> Venv {
+    Venv::at(&layout.file("venv"))
 }
 
 async fn helper(name: &'static str, mut command: Command) -> Result<(), StackError> {
