@@ -8,6 +8,7 @@ mod signature;
 mod sms;
 mod smtp;
 mod webhook;
+mod write_behind;
 
 use std::time::Duration;
 

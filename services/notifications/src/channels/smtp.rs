@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
-use super::SendError;
+use super::{SendError, write_behind::WriteBehind};
 use crate::domain::notification::scrub;
 
 /// How the connection to the mail server is protected.
@@ -180,7 +180,7 @@ impl SmtpPool {
                 .await
                 .map_err(|error| SendError::Unreachable(format!("connecting to the mail server: {error}")))?;
             let _ = stream.set_nodelay(true);
-            AsyncSmtpConnection::connect_with_transport(Box::new(stream), &hello)
+            AsyncSmtpConnection::connect_with_transport(Box::new(WriteBehind::new(stream)), &hello)
                 .await
                 .map_err(|error| unreachable(&error))?
         };

@@ -44,12 +44,18 @@ impl<R: Send + 'static> Batches<R> {
                 if receiver.recv_many(&mut requests, MAX_BATCH).await == 0 {
                     return;
                 }
-                // Deliveries that are ready to ask do so first: measured, this makes batches a third larger.
-                tokio::task::yield_now().await;
-                while requests.len() < MAX_BATCH
-                    && let Ok(request) = receiver.try_recv()
-                {
-                    requests.push(request);
+                // Deliveries that are ready to ask do so first, as long as more of them come: measured, this makes batches larger.
+                loop {
+                    let gathered = requests.len();
+                    tokio::task::yield_now().await;
+                    while requests.len() < MAX_BATCH
+                        && let Ok(request) = receiver.try_recv()
+                    {
+                        requests.push(request);
+                    }
+                    if requests.len() == gathered || requests.len() == MAX_BATCH {
+                        break;
+                    }
                 }
                 worker.run(requests).await;
             }

@@ -2,9 +2,8 @@
 //! needs, read in one go.
 //!
 //! The locks are session-level advisory locks on one connection of its own per process: a killed process frees them by losing
-//! the connection, no transaction is open while a mail is sent, and no pooled connection waits for a mail server. The lock is
-//! taken in a statement before the read, not within it: a statement sees the database as it was when it began, so a lock taken
-//! in the middle could be followed by an inbox as it was before the other consumer's commit.
+//! the connection, no transaction is open while a mail is sent, and no pooled connection waits for a mail server. Locks and read
+//! are one call of the database function `open_deliveries`, which says why it is one.
 //!
 //! Needs real sessions: a pooler in transaction mode cannot stand in between.
 
@@ -179,24 +178,24 @@ impl Session {
         releases: &[i64],
         opens: &[OpenRequest],
     ) -> Result<Vec<Option<Opened>>, StoreError> {
-        let opening: Vec<i64> = opens.iter().map(|open| lock_key(open.event_id)).collect();
-        let connection = match &mut self.connection {
-            Some(connection) => {
-                let locked = lock(connection, releases, &opening).await?;
-                return read(connection, opens, &locked).await;
-            }
-            None if opens.is_empty() => return Ok(Vec::new()),
-            slot => slot.insert(connect(&self.pool).await?),
-        };
+        if let Some(connection) = &mut self.connection {
+            return open(connection, releases, opens).await;
+        }
+        if opens.is_empty() {
+            return Ok(Vec::new());
+        }
+        let connection = self.connection.insert(connect(&self.pool).await?);
         let keep: Vec<i64> = self
             .held
-            .values()
-            .copied()
-            .filter(|key| !opening.contains(key))
+            .keys()
+            .filter(|held| opens.iter().all(|open| open.event_id != **held))
+            .map(|held| lock_key(*held))
             .collect();
-        lock(connection, &[], &keep).await?;
-        let locked = lock(connection, &[], &opening).await?;
-        read(connection, opens, &locked).await
+        sqlx::query("SELECT pg_try_advisory_lock(key) FROM unnest($1::bigint[]) AS key")
+            .bind(&keep)
+            .execute(&mut *connection)
+            .await?;
+        open(connection, &[], opens).await
     }
 
     fn answer(&mut self, opens: Vec<OpenRequest>, outcome: Result<Vec<Option<Opened>>, StoreError>) {
@@ -245,31 +244,10 @@ async fn connect(pool: &PgPool) -> Result<PgConnection, StoreError> {
     Ok(connection)
 }
 
-/// Gives up and takes locks; answers which were taken.
-async fn lock(connection: &mut PgConnection, release: &[i64], take: &[i64]) -> Result<Vec<bool>, StoreError> {
-    if release.is_empty() && take.is_empty() {
-        return Ok(Vec::new());
-    }
-    let locked: Vec<(bool, bool)> = sqlx::query_as(
-        "SELECT take, CASE WHEN take THEN pg_try_advisory_lock(key) ELSE pg_advisory_unlock(key) END
-         FROM (SELECT false AS take, key, n FROM unnest($1::bigint[]) WITH ORDINALITY AS r (key, n)
-               UNION ALL SELECT true, key, n FROM unnest($2::bigint[]) WITH ORDINALITY AS t (key, n)) AS all_keys
-         ORDER BY take, n",
-    )
-    .bind(release)
-    .bind(take)
-    .fetch_all(connection)
-    .await?;
-    Ok(locked
-        .into_iter()
-        .filter(|(take, _)| *take)
-        .map(|(_, locked)| locked)
-        .collect())
-}
-
 #[derive(FromRow)]
 #[allow(clippy::struct_excessive_bools, reason = "the columns of the statement below")]
 struct Row {
+    locked: bool,
     seen: bool,
     notification_id: i64,
     attempts: i32,
@@ -293,61 +271,27 @@ struct Device {
     secret: Option<String>,
 }
 
-/// One look-up per table and event, each by a unique key: `LIMIT 1` keeps the planner from reading a whole table to join it.
-async fn read(
+/// Gives locks up, takes those of the deliveries, and reads what is needed of each; `None`: its lock is somebody else's.
+async fn open(
     connection: &mut PgConnection,
+    releases: &[i64],
     opens: &[OpenRequest],
-    locked: &[bool],
 ) -> Result<Vec<Option<Opened>>, StoreError> {
-    let wanted: Vec<&OpenRequest> = opens
-        .iter()
-        .zip(locked)
-        .filter(|(_, locked)| **locked)
-        .map(|(open, _)| open)
-        .collect();
-    if wanted.is_empty() {
-        return Ok(locked.iter().map(|_| None).collect());
-    }
-    let event_ids: Vec<Uuid> = wanted.iter().map(|open| open.event_id).collect();
-    let user_ids: Vec<i64> = wanted.iter().map(|open| open.user_id).collect();
-    let categories: Vec<&str> = wanted.iter().map(|open| open.category.name()).collect();
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT s.seen IS NOT NULL AS seen,
-           coalesce(l.id, nextval('notification_log_id_seq')) AS notification_id,
-           coalesce(l.attempts, 0) AS attempts,
-           c.user_id IS NOT NULL AS known, c.email, c.display_name, c.locale, c.preferred_channel,
-           c.bounced_at IS NOT NULL AS bounced, c.deleted_at IS NOT NULL AS deleted,
-           p.enabled, p.channel, p.digest,
-           (SELECT jsonb_object_agg(kind, jsonb_build_object('address', address, 'secret', secret))
-              FROM (SELECT DISTINCT ON (kind) kind, address, secret FROM device
-                    WHERE device.user_id = i.user_id AND active ORDER BY kind, id DESC) d) AS devices,
-           (SELECT generation FROM template_generation) AS template_generation
-         FROM unnest($1::uuid[], $2::bigint[], $3::text[]) WITH ORDINALITY AS i (event_id, user_id, category, n)
-         LEFT JOIN LATERAL (SELECT true AS seen FROM inbox
-           WHERE consumer = $4 AND inbox.event_id = i.event_id LIMIT 1) s ON true
-         LEFT JOIN LATERAL (SELECT id, attempts FROM notification_log
-           WHERE notification_log.event_id = i.event_id LIMIT 1) l ON true
-         LEFT JOIN contact c ON c.user_id = i.user_id
-         LEFT JOIN preference p ON p.user_id = i.user_id AND p.category = i.category
-         ORDER BY i.n",
-    )
-    .bind(&event_ids)
-    .bind(&user_ids)
-    .bind(&categories)
-    .bind(CONSUMER)
-    .fetch_all(connection)
-    .await?;
-    let mut rows = rows.into_iter();
-    Ok(locked
-        .iter()
-        .map(|locked| {
-            if *locked {
-                rows.next().map(Opened::from)
-            } else {
-                None
-            }
-        })
-        .collect())
+    let event_ids: Vec<Uuid> = opens.iter().map(|open| open.event_id).collect();
+    let wanted: Vec<i64> = event_ids.iter().map(|event_id| lock_key(*event_id)).collect();
+    let user_ids: Vec<i64> = opens.iter().map(|open| open.user_id).collect();
+    let categories: Vec<&str> = opens.iter().map(|open| open.category.name()).collect();
+    let rows: Vec<Row> = sqlx::query_as("SELECT * FROM open_deliveries($1, $2, $3, $4, $5, $6)")
+        .bind(releases)
+        .bind(&wanted)
+        .bind(CONSUMER)
+        .bind(&event_ids)
+        .bind(&user_ids)
+        .bind(&categories)
+        .fetch_all(connection)
+        .await?;
+    let opened = rows.into_iter().map(|row| row.locked.then(|| Opened::from(row)));
+    Ok(opened.collect())
 }
 
 impl From<Row> for Opened {

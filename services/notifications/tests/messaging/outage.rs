@@ -31,7 +31,7 @@ async fn a_mail_that_could_not_be_recorded_is_recorded_later_and_not_sent_again(
     .await;
     world.publish(&event).await;
     // When everything is read the mail is on its way, and the database goes.
-    let reading = "SELECT s.seen%";
+    let reading = "SELECT * FROM open_deliveries%";
     wait_until(
         "the mail on its way",
         BOUND,
