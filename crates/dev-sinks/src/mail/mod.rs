@@ -35,6 +35,8 @@ pub enum Fault {
     RejectData5xx,
     /// RCPT is answered this much later, so that a sender who gives up meanwhile has sent nothing.
     Delay(Duration),
+    /// RCPT is answered once another fault, or none, is set.
+    Hold,
     /// The connection is closed at RCPT, without an answer.
     Close,
     /// The message is kept, then the connection closed without the answer: the sender cannot know.
@@ -66,7 +68,7 @@ impl MailSink {
             maildir,
             in_memory,
             messages: Mutex::default(),
-            faults: Mutex::default(),
+            faults: watch::Sender::default(),
             arrivals: watch::Sender::new(0),
         });
         let listener = TcpListener::bind(listen).await?;
@@ -101,14 +103,14 @@ impl MailSink {
 
     /// Sets what goes wrong with every mail from now on, also on open connections.
     pub fn set_fault(&self, fault: Fault) {
-        lock(&self.shared.faults).general = fault;
+        self.shared.faults.send_modify(|faults| faults.general = fault);
     }
 
     /// Sets what goes wrong with mails to one recipient; goes before the general fault.
     pub fn set_fault_for(&self, recipient: &str, fault: Fault) {
-        lock(&self.shared.faults)
-            .by_recipient
-            .insert(recipient.to_owned(), fault);
+        self.shared.faults.send_modify(|faults| {
+            faults.by_recipient.insert(recipient.to_owned(), fault);
+        });
     }
 
     /// Waits until `count` messages were taken since the start, and gives those in memory.
@@ -182,7 +184,7 @@ struct Shared {
     maildir: Option<Maildir>,
     in_memory: bool,
     messages: Mutex<Vec<MailMessage>>,
-    faults: Mutex<Faults>,
+    faults: watch::Sender<Faults>,
     arrivals: watch::Sender<usize>,
 }
 
@@ -192,14 +194,25 @@ struct Faults {
     by_recipient: HashMap<String, Fault>,
 }
 
+impl Faults {
+    fn of(&self, recipient: &str) -> Fault {
+        let own = self.by_recipient.get(recipient);
+        own.copied().unwrap_or(self.general)
+    }
+}
+
 impl Shared {
     fn fault_for(&self, recipient: &str) -> Fault {
-        let faults = lock(&self.faults);
-        faults
-            .by_recipient
-            .get(recipient)
-            .copied()
-            .unwrap_or(faults.general)
+        self.faults.borrow().of(recipient)
+    }
+
+    /// Waits until mails to this recipient are not held.
+    async fn let_go(&self, recipient: &str) {
+        let mut faults = self.faults.subscribe();
+        // The sender lives as long as `self`.
+        let _ = faults
+            .wait_for(|faults| faults.of(recipient) != Fault::Hold)
+            .await;
     }
 
     fn keep(&self, message: MailMessage) -> io::Result<()> {

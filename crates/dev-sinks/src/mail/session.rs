@@ -17,6 +17,8 @@ const LINE_LIMIT: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 struct Effect {
     fault: Option<Fault>,
+    /// Whose mail waits for another fault before it is answered.
+    held: Option<String>,
     /// The answer to the end of DATA. `mailin` would stay in the DATA state after a rejection by the handler, and take the
     /// client's QUIT for a line of text; so the handler accepts and the answer is replaced.
     instead: Option<Response>,
@@ -27,7 +29,7 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>) ->
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let effect = Arc::new(Mutex::new(Effect::default()));
-    let receiver = Receiver::new(shared, Arc::clone(&effect));
+    let receiver = Receiver::new(Arc::clone(&shared), Arc::clone(&effect));
     let mut session = SessionBuilder::new("banyan.test").build(peer, receiver);
 
     writer.write_all(&session.greeting().buffer()?).await?;
@@ -42,6 +44,9 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>) ->
         }
         let answer = session.process(&line);
         let done = std::mem::take(&mut *effect.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(recipient) = done.held {
+            shared.let_go(&recipient).await;
+        }
         match done.fault {
             Some(Fault::Delay(time)) => tokio::time::sleep(time).await,
             Some(Fault::Close | Fault::LoseReply) => return Ok(()),
@@ -98,6 +103,7 @@ impl Handler for Receiver {
             Fault::Reject5xx => return Response::custom(550, "5.1.1 No such mailbox".into()),
             fault @ (Fault::Delay(_) | Fault::Close) => self.affect(|effect| effect.fault = Some(fault)),
             fault @ (Fault::RejectData4xx | Fault::RejectData5xx | Fault::LoseReply) => self.fault = fault,
+            Fault::Hold => self.affect(|effect| effect.held = Some(to.to_owned())),
             Fault::None => {}
         }
         self.to.push(to.to_owned());

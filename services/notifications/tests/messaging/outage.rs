@@ -19,7 +19,7 @@ async fn a_mail_that_could_not_be_recorded_is_recorded_later_and_not_sent_again(
         .expect("a pool");
     let world = World::start_on(db, pool, vhost, &[], |_| ()).await;
     world.sign_up(42, "en").await;
-    world.sink.set_fault(Fault::Delay(Duration::from_millis(500)));
+    world.sink.set_fault(Fault::Hold);
     let event = payment(7, 42);
     let before = world.sink.count();
     wait_until(
@@ -40,6 +40,7 @@ async fn a_mail_that_could_not_be_recorded_is_recorded_later_and_not_sent_again(
     )
     .await;
     proxy.cut();
+    world.sink.set_fault(Fault::None);
     world
         .sink
         .wait_for(before + 1, crate::support::BOUND)
