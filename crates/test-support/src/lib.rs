@@ -1,5 +1,5 @@
-//! What tests against real servers need: a database and a vhost per test, a proxy for faults, token keys, services as
-//! real processes, and waits that end.
+//! What tests against real servers need: a database, a vhost and a Stripe per test, a proxy for faults, token keys,
+//! services as real processes, and waits that end.
 //!
 //! The servers are [`banyan_local_stack::TestServers`]: started by the first test that asks, shared by all, or named by
 //! `BANYAN_TEST_POSTGRES_URL`, `BANYAN_TEST_AMQP_URL` and `BANYAN_TEST_MANAGEMENT_URL`.
@@ -12,6 +12,7 @@ mod http;
 mod keys;
 mod process;
 mod proxy;
+mod stripe;
 mod vhost;
 mod wait;
 
@@ -20,6 +21,7 @@ pub use http::client;
 pub use keys::TestKeys;
 pub use process::{ServiceCommand, ServiceProcess, binary};
 pub use proxy::TcpProxy;
+pub use stripe::{STRIPE_KEY, TestStripe};
 pub use vhost::{QueuedMessage, TestVhost};
 pub use wait::{wait_for, wait_until};
 

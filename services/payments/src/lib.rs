@@ -5,5 +5,6 @@
 //! inbox, and the relay.
 
 mod app;
+pub mod stripe;
 
 pub use app::Payments;
