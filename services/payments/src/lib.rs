@@ -4,6 +4,10 @@
 //! deployed, watched and connected before it takes over anything: health, metrics, its own database with outbox and
 //! inbox, and the relay.
 
+// Money is integers, everywhere in this crate.
+#![deny(clippy::float_arithmetic, clippy::float_cmp, clippy::lossy_float_literal)]
+
 mod app;
+pub mod domain;
 
 pub use app::Payments;
