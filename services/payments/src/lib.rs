@@ -9,5 +9,6 @@
 
 mod app;
 pub mod domain;
+pub mod storage;
 
 pub use app::Payments;
