@@ -4,7 +4,12 @@
 //! deployed, watched and connected before it takes over anything: health, metrics, its own database with outbox and
 //! inbox, and the relay.
 
+// Money is integers, everywhere in this crate.
+#![deny(clippy::float_arithmetic, clippy::float_cmp, clippy::lossy_float_literal)]
+
 mod app;
+pub mod domain;
+pub mod storage;
 pub mod stripe;
 
 pub use app::Payments;

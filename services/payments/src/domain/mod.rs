@@ -1,0 +1,51 @@
+//! What the service decides, without a database, a broker or a socket.
+//!
+//! The rules are the monolith's, so that a request gets the same answer on either side. What the monolith's own code answered is kept
+//! in `golden/vectors.json`, and the tests here compare with it.
+
+/// An enum whose values have fixed names, the same in JSON, in the database and at the monolith.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// Every one there is.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// Its name in JSON and in the database.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The one with that name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+pub mod attempt;
+pub mod customer;
+pub mod fee;
+pub mod fingerprint;
+pub mod invoice;
+pub mod ledger;
+pub mod money;
+pub mod payment;
+pub mod period;
+pub mod proration;
+pub mod refund;
+pub mod stripe_key;
+pub mod subscription;
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,160 @@
+//! Payments, read.
+
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
+use time::OffsetDateTime;
+
+use super::unknown;
+use crate::domain::{
+    money::{CurrencyCode, Minor},
+    payment::{Payment, PaymentStatus},
+};
+
+/// The columns that a [`Payment`] is made of.
+macro_rules! payment_columns {
+    () => {
+        "id, user_id, customer_id, payment_method_id, currency, amount_minor, amount_refunded_minor, status, capture, \
+         amount_authorized_minor, off_session, description, idempotency_key, request_fingerprint, \
+         stripe_payment_intent_id, failure_code, failure_message, created_at, updated_at, completed_at"
+    };
+}
+pub(super) use payment_columns;
+
+impl FromRow<'_, PgRow> for Payment {
+    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            user_id: row.try_get("user_id")?,
+            customer_id: row.try_get("customer_id")?,
+            payment_method_id: row.try_get("payment_method_id")?,
+            currency: CurrencyCode::new(row.try_get("currency")?)
+                .ok_or_else(|| unknown("payment.currency"))?,
+            amount: Minor(row.try_get("amount_minor")?),
+            amount_refunded: Minor(row.try_get("amount_refunded_minor")?),
+            status: PaymentStatus::from_name(row.try_get("status")?)
+                .ok_or_else(|| unknown("payment.status"))?,
+            capture: row.try_get("capture")?,
+            amount_authorized: row
+                .try_get::<Option<i64>, _>("amount_authorized_minor")?
+                .map(Minor),
+            off_session: row.try_get("off_session")?,
+            description: row.try_get("description")?,
+            idempotency_key: row.try_get("idempotency_key")?,
+            request_fingerprint: row.try_get("request_fingerprint")?,
+            stripe_payment_intent_id: row.try_get("stripe_payment_intent_id")?,
+            failure_code: row.try_get("failure_code")?,
+            failure_message: row.try_get("failure_message")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            completed_at: row.try_get("completed_at")?,
+        })
+    }
+}
+
+/// A payment by its id.
+///
+/// # Errors
+/// The database's.
+pub async fn get(connection: &mut PgConnection, id: i64) -> Result<Option<Payment>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        payment_columns!(),
+        " FROM payment WHERE id = $1"
+    ))
+    .bind(id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// A user's own payment.
+///
+/// # Errors
+/// The database's.
+pub async fn get_own(
+    connection: &mut PgConnection,
+    user_id: i64,
+    id: i64,
+) -> Result<Option<Payment>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        payment_columns!(),
+        " FROM payment WHERE id = $1 AND user_id = $2"
+    ))
+    .bind(id)
+    .bind(user_id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// A user's own payment, locked to the end of the caller's transaction. The lock is what captures, cancellations and refunds of one
+/// payment queue at.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_own(
+    connection: &mut PgConnection,
+    user_id: i64,
+    id: i64,
+) -> Result<Option<Payment>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        payment_columns!(),
+        " FROM payment WHERE id = $1 AND user_id = $2 FOR NO KEY UPDATE"
+    ))
+    .bind(id)
+    .bind(user_id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// The payment of a PaymentIntent.
+///
+/// # Errors
+/// The database's.
+pub async fn of_intent(
+    connection: &mut PgConnection,
+    intent_id: &str,
+) -> Result<Option<Payment>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        payment_columns!(),
+        " FROM payment WHERE stripe_payment_intent_id = $1"
+    ))
+    .bind(intent_id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// A user's payments, newest first, after a position of that order.
+///
+/// # Errors
+/// The database's.
+pub async fn of_user(
+    connection: &mut PgConnection,
+    user_id: i64,
+    after: Option<(OffsetDateTime, i64)>,
+    limit: i64,
+) -> Result<Vec<Payment>, sqlx::Error> {
+    let (at, id) = after.unzip();
+    // One statement per case: a condition that may be absent is planned for the worse of both.
+    let query = if at.is_some() {
+        sqlx::query_as(concat!(
+            "SELECT ",
+            payment_columns!(),
+            " FROM payment WHERE user_id = $1 AND (created_at, id) < ($3, $4)
+             ORDER BY created_at DESC, id DESC LIMIT $2"
+        ))
+    } else {
+        sqlx::query_as(concat!(
+            "SELECT ",
+            payment_columns!(),
+            " FROM payment WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2"
+        ))
+    };
+    let query = query.bind(user_id).bind(limit);
+    match after {
+        Some(_) => query.bind(at).bind(id),
+        None => query,
+    }
+    .fetch_all(connection)
+    .await
+}
