@@ -61,20 +61,22 @@ DECLARE
   moment timestamptz;
 BEGIN
   LOOP
-    moment := clock_timestamp();
-    INSERT INTO idempotency_key (id, scope, owner, key, fingerprint, locked_until, created_at, expires_at)
-    VALUES (p_id, p_scope, p_owner, p_key, p_fingerprint, moment + p_lease_ms * interval '1 ms', moment,
-            moment + p_retention_ms * interval '1 ms')
-    ON CONFLICT (scope, owner, key) DO NOTHING;
-    IF FOUND THEN
-      claim_outcome := 'first'; claim_id := p_id; claim_fence := 1; claim_point := 'started';
-      RETURN;
-    END IF;
-
+    -- Looks before it inserts: an INSERT would wait for the holder's transaction where one is open.
     SELECT * INTO held FROM idempotency_key
     WHERE scope = p_scope AND owner = p_owner AND key = p_key;
-    -- Given up or deleted since the INSERT found it.
-    CONTINUE WHEN NOT FOUND;
+    IF NOT FOUND THEN
+      moment := clock_timestamp();
+      INSERT INTO idempotency_key (id, scope, owner, key, fingerprint, locked_until, created_at, expires_at)
+      VALUES (p_id, p_scope, p_owner, p_key, p_fingerprint, moment + p_lease_ms * interval '1 ms', moment,
+              moment + p_retention_ms * interval '1 ms')
+      ON CONFLICT (scope, owner, key) DO NOTHING;
+      IF FOUND THEN
+        claim_outcome := 'first'; claim_id := p_id; claim_fence := 1; claim_point := 'started';
+        RETURN;
+      END IF;
+      -- Another was quicker, and by now has committed.
+      CONTINUE;
+    END IF;
     moment := clock_timestamp();
     IF held.expires_at <= moment AND coalesce(held.locked_until <= moment, true) THEN
       DELETE FROM idempotency_key

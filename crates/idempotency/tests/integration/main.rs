@@ -6,6 +6,7 @@
 )]
 
 mod by_handler;
+mod claims;
 mod hang_ups;
 mod inbox;
 mod lease;
