@@ -107,19 +107,29 @@ pub(crate) async fn stale(root: &Path) -> anyhow::Result<Vec<Stale>> {
     Ok(stale)
 }
 
-/// The outbox and inbox tables, where writers in both languages migrate them. An applied migration is never edited: a new
+/// The services with operations that need an Idempotency-Key.
+const KEYED: [&str; 2] = ["payments", "users"];
+
+/// The tables of crates, where writers in both languages migrate them. An applied migration is never edited: a new
 /// version of the tables is a new file.
 fn sql_copies(root: &Path) -> anyhow::Result<Vec<Generated>> {
     let read = |name: &str| {
-        let path = root.join("crates/messaging/sql").join(name);
+        let path = root.join("crates").join(name);
         fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
     };
-    let (outbox, inbox) = (read("outbox.v1.sql")?, read("inbox.v1.sql")?);
+    let outbox = read("messaging/sql/outbox.v1.sql")?;
+    // Its first line names the place it had when the migrations were applied.
+    let inbox = read("idempotency/sql/inbox.v1.sql")?;
+    let idempotency = read("idempotency/sql/idempotency.v1.sql")?;
     let both = format!("{outbox}\n{inbox}");
     let mut files = vec![(
         PathBuf::from("clients/python/src/banyan/django/sql/outbox.v1.sql"),
         outbox,
     )];
+    files.extend(KEYED.map(|service| {
+        let path = Path::new("migrations").join(service).join("0002_idempotency.sql");
+        (path, idempotency.clone())
+    }));
     let services = fs::read_dir(root.join("migrations")).context("reading migrations")?;
     for service in services.flatten().filter(|entry| entry.path().is_dir()) {
         files.push((

@@ -1,14 +1,10 @@
-//! The table itself: what it refuses, what is pruned, how the lag is told; and the inbox.
+//! The table itself: what it refuses, what is pruned, how the lag is told.
 
 use std::time::Duration;
 
 use banyan_db::{ErrorClass, classify};
-use banyan_events::{Envelope, EventKind};
-use banyan_messaging::{
-    inbox,
-    outbox::{self, NewEvent, OutboxLag},
-};
-use time::OffsetDateTime;
+use banyan_events::EventKind;
+use banyan_messaging::outbox::{self, NewEvent, OutboxLag};
 use uuid::Uuid;
 
 use crate::support::{Stage, sample};
@@ -95,74 +91,4 @@ async fn what_no_relay_could_publish_is_refused_where_it_is_written() {
     outbox::publish(&mut connection, event.clone()).await.unwrap();
     let twice = outbox::publish(&mut connection, event).await.unwrap_err();
     assert_eq!(classify(&twice), ErrorClass::Constraint("outbox_pkey".into()));
-}
-
-/// Two handlers of the same event at once: one waits for the other, and exactly one is the first.
-#[tokio::test]
-async fn the_inbox_lets_one_transaction_be_the_first() {
-    let stage = Stage::new().await;
-    let (event, now) = (EventKind::UserSignup.sample(), OffsetDateTime::now_utc());
-    let envelope = Envelope::new(
-        Uuid::now_v7(),
-        "/monolith",
-        "user/1",
-        now,
-        7,
-        banyan_events::payloads::UserDeleted {
-            user_id: 1,
-            deleted_at: now,
-        },
-    )
-    .map(|_| event);
-
-    let mut one = stage.pool().begin().await.unwrap();
-    assert!(inbox::record(&mut one, "test.events", &envelope).await.unwrap());
-    let second = tokio::spawn({
-        let (pool, envelope) = (stage.pool().clone(), envelope.clone());
-        async move {
-            let mut two = pool.begin().await.unwrap();
-            let first = inbox::record(&mut two, "test.events", &envelope).await.unwrap();
-            two.commit().await.unwrap();
-            first
-        }
-    });
-    let question = async || {
-        let waiting: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
-        )
-        .fetch_one(stage.pool())
-        .await
-        .unwrap();
-        waiting
-    };
-    banyan_test_support::wait_until(
-        "the second to wait for the first",
-        crate::support::SOON,
-        question,
-        |waiting| *waiting == 1,
-    )
-    .await;
-    let mut other = stage.pool().acquire().await.unwrap();
-    assert!(!inbox::seen(&mut other, "test.events", envelope.id).await.unwrap());
-    one.commit().await.unwrap();
-    assert!(!second.await.unwrap());
-    assert!(inbox::seen(&mut other, "test.events", envelope.id).await.unwrap());
-    assert!(
-        inbox::record(&mut other, "another.events", &envelope)
-            .await
-            .unwrap()
-    );
-
-    sqlx::raw_sql(
-        "UPDATE inbox SET processed_at = now() - interval '25 hours' WHERE consumer = 'test.events'",
-    )
-    .execute(stage.pool())
-    .await
-    .unwrap();
-    assert_eq!(inbox::prune(stage.pool(), DAY).await.unwrap(), 1);
-    assert!(
-        inbox::seen(&mut other, "another.events", envelope.id)
-            .await
-            .unwrap()
-    );
 }

@@ -1,7 +1,7 @@
 //! Erasing a user whose account was deleted.
 
 use banyan_events::{Envelope, Event};
-use banyan_messaging::inbox;
+use banyan_idempotency::inbox;
 use sqlx::PgPool;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Deleting what nobody needs any more.
 
-use banyan_messaging::inbox;
+use banyan_idempotency::inbox;
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 

@@ -1,10 +1,10 @@
-//! One database with an outbox and an inbox, one vhost, and relays between them.
+//! One database with an outbox, one vhost, and relays between them.
 
 use std::str::FromStr;
 
 use banyan_events::{Event, EventKind};
 use banyan_messaging::{
-    BrokerConfig, INBOX_SQL, OUTBOX_SQL, Relay, RelayConfig, RelayError,
+    BrokerConfig, OUTBOX_SQL, Relay, RelayConfig, RelayError,
     outbox::{self, NewEvent},
     topology,
 };
@@ -38,9 +38,7 @@ pub(crate) fn sample(kind: EventKind) -> Event {
 impl Stage {
     pub(crate) async fn new() -> Self {
         let (db, vhost) = tokio::join!(TestDb::create(None), TestVhost::create());
-        for sql in [OUTBOX_SQL, INBOX_SQL] {
-            sqlx::raw_sql(sql).execute(&db.pool).await.unwrap();
-        }
+        sqlx::raw_sql(OUTBOX_SQL).execute(&db.pool).await.unwrap();
         let connection = vhost.connect().await;
         let stage = Self {
             db,
