@@ -24,14 +24,24 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonBytes(bytes) = JsonBytes::from_request(request, state).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// The bytes of a body that was sent as JSON, whatever they are.
+pub(crate) struct JsonBytes(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for JsonBytes {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(&UNSUPPORTED_MEDIA_TYPE)
                 .detail("send the body as `Content-Type: application/json`"));
         }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| body_problem(&rejection))?;
-        parse(&bytes).map(Self)
+        let bytes = Bytes::from_request(request, state).await;
+        bytes.map(Self).map_err(|rejection| body_problem(&rejection))
     }
 }
 
@@ -112,7 +122,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn body_problem(rejection: &BytesRejection) -> Problem {
+pub(crate) fn body_problem(rejection: &BytesRejection) -> Problem {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Problem::new(&BODY_TOO_LARGE)
     } else {

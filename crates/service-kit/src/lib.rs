@@ -14,12 +14,14 @@
 //! and an orderly stop.
 
 pub mod auth;
+pub mod body;
 mod cli;
 pub mod config;
 pub mod extract;
 mod http;
 pub mod jobs;
 pub mod page;
+mod position;
 pub mod problem;
 mod run;
 mod service;
@@ -27,6 +29,7 @@ mod supervise;
 
 pub use cli::main;
 pub use jobs::{Job, JobRun};
+pub use position::Position;
 pub use problem::Problem;
 pub use run::{Running, ServeError, start};
 pub use service::{App, Context, NoConfig, Role, Service, Task, TaskError};

@@ -1,37 +1,55 @@
 //! How the service is put together.
 
-use axum::Router;
-use banyan_service_kit::{App, Context, NoConfig, Service};
+use std::sync::Arc;
+
+use banyan_service_kit::{App, Context, Service};
 use sqlx::migrate::Migrator;
-use utoipa::OpenApi;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::config::Config;
+use crate::currencies::Currencies;
+use crate::http;
+use crate::stripe::{self, StripeClient, full_jitter};
+use crate::use_cases::{Clock, Env};
 
 /// The payments service.
 #[derive(Debug, Clone, Copy)]
 pub struct Payments;
 
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "Banyan payments",
-    description = "Charges cards, keeps the ledger and tells the other domains what was paid."
-))]
-struct Document;
-
 impl Service for Payments {
     const NAME: &'static str = "payments";
     const ABOUT: &'static str = "Charges cards, keeps the ledger and tells the other domains what was paid.";
-    const DEFAULT_CONFIG: &'static str = include_str!("../config.default.toml");
+    const DEFAULT_CONFIG: &'static str = concat!(
+        include_str!("../config.default.toml"),
+        include_str!("stripe/config.default.toml")
+    );
+    const SECRETS: &'static [&'static str] = stripe::CONFIG_SECRETS;
 
-    type Config = NoConfig;
+    type Config = Config;
 
     fn migrator() -> Migrator {
         sqlx::migrate!("../../migrations/payments")
     }
 
     fn openapi() -> utoipa::openapi::OpenApi {
-        Document::openapi()
+        http::openapi()
     }
 
-    async fn build(_: Context<NoConfig>) -> anyhow::Result<App> {
-        Ok(App::new(Router::new()).relay("/payments"))
+    async fn build(ctx: Context<Config>) -> anyhow::Result<App> {
+        let env = Env {
+            stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
+            currencies: Arc::new(Currencies::new(ctx.pool.clone())),
+            pool: ctx.pool,
+            charge: ctx.config.charge,
+            clock: system_clock(),
+            new_id: Uuid::now_v7,
+        };
+        Ok(App::new(http::router(env, ctx.tasks)).relay("/payments"))
     }
+}
+
+/// The one place that asks the system for the time.
+fn system_clock() -> Clock {
+    OffsetDateTime::now_utc
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use banyan_test_support::{ServiceCommand, TestDb, TestVhost, client};
+use banyan_test_support::{STRIPE_KEY, ServiceCommand, TestDb, TestVhost, client};
 use serde_json::Value;
 
 fn command(database: &TestDb, vhost: &TestVhost) -> ServiceCommand {
     ServiceCommand::new(env!("CARGO_BIN_EXE_payments"))
         .config("database.url", &database.url)
         .config("broker.url", &vhost.amqp_url)
+        .config("stripe.secret_key", STRIPE_KEY)
+        .config("stripe.webhook_secret", "whsec_test")
 }
 
 #[tokio::test]

@@ -138,6 +138,13 @@ impl Surroundings<'_> {
                 ("LINKS__EXPORT", format!("{gateway}/api/reports/exports/{{id}}")),
             ]);
         }
+        if name == "payments" {
+            settings.extend([
+                ("STRIPE__BASE_URL", self.layout.url("stripe")),
+                ("STRIPE__SECRET_KEY", STRIPE_KEY.to_owned()),
+                ("STRIPE__WEBHOOK_SECRET", self.webhook_secret.clone()),
+            ]);
+        }
         if name == "cutover" {
             settings.push(("LEGACY__DATABASE__URL", self.access.database(RELAY_ROLE)));
         }
@@ -176,6 +183,9 @@ impl Surroundings<'_> {
     }
 }
 
+/// What the stand-in for Stripe takes for a key.
+const STRIPE_KEY: &str = "sk_test_banyan";
+
 /// Traces go to the sink at short notice, so that one sees them while trying things.
 fn telemetry_env(layout: &Layout) -> [(String, String); 2] {
     [
@@ -200,7 +210,7 @@ pub fn monolith_env(layout: &Layout, record: &mut StackRecord) -> Result<Vec<(St
         ("DATABASE_URL", credential(record, "database.legacy")?),
         ("CELERY_BROKER_URL", credential(record, "broker.monolith")?),
         ("STRIPE_API_BASE", layout.url("stripe")),
-        ("STRIPE_API_KEY", "sk_test_banyan".to_owned()),
+        ("STRIPE_API_KEY", STRIPE_KEY.to_owned()),
         ("STRIPE_WEBHOOK_SECRET", record.secret(WEBHOOK_SECRET)),
         ("EMAIL_HOST", "127.0.0.1".to_owned()),
         ("EMAIL_PORT", layout.port("mail").to_string()),

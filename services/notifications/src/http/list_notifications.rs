@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use banyan_service_kit::{
+    Position,
     auth::Caller,
     extract::Json,
     page::{List, Page, PageParams},
@@ -9,7 +10,7 @@ use banyan_service_kit::{
 };
 use sqlx::PgPool;
 
-use super::{ApiError, position::Position, schema::NotificationBody};
+use super::{ApiError, schema::NotificationBody};
 use crate::use_cases;
 
 /// The caller's notifications, newest first

@@ -3,7 +3,6 @@
 mod error;
 mod get_preferences;
 mod list_notifications;
-mod position;
 mod put_preferences;
 mod router;
 mod schema;

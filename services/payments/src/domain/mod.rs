@@ -47,5 +47,28 @@ pub mod refund;
 pub mod stripe_key;
 pub mod subscription;
 
+/// `Some` of a text that is not empty, cut to what its column holds: nothing stands for an empty one.
+pub(crate) fn text(text: Option<&str>, most_chars: usize) -> Option<&str> {
+    let text = text.filter(|text| !text.is_empty())?;
+    let end = text
+        .char_indices()
+        .nth(most_chars)
+        .map_or(text.len(), |(end, _)| end);
+    Some(&text[..end])
+}
+
 #[cfg(test)]
 mod golden;
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn texts_are_cut_by_characters_and_nothing_is_null() {
+        assert_eq!(text(Some("äöü"), 2), Some("äö"));
+        assert_eq!(text(Some("ab"), 2), Some("ab"));
+        assert_eq!(text(Some(""), 2), None);
+        assert_eq!(text(None, 2), None);
+    }
+}

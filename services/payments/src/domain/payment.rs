@@ -3,6 +3,16 @@
 use time::OffsetDateTime;
 
 use super::money::{CurrencyCode, Minor};
+use super::text;
+
+/// The most characters of what Stripe says that are kept.
+pub const MAX_INTENT_ID: usize = 64;
+/// The same, of the code of a failure.
+pub const MAX_FAILURE_CODE: usize = 64;
+/// The same, of its message.
+pub const MAX_FAILURE_MESSAGE: usize = 300;
+/// What stands for a decline that Stripe gave no code for.
+pub const DECLINED_WITHOUT_CODE: &str = "card_declined";
 
 named! {
     /// Where a payment stands.
@@ -209,6 +219,39 @@ pub struct Payment {
     pub updated_at: OffsetDateTime,
     /// When the money was taken, UTC.
     pub completed_at: Option<OffsetDateTime>,
+}
+
+impl Payment {
+    /// The payment as an outcome leaves it that nobody was quicker with; `None` where the outcome does not change its status.
+    ///
+    /// The same as the database works out in `storage::charge::settle`, for a payment that is not captured in part: it is known
+    /// before the row is written, so that the answer can be stored in the same statement.
+    pub fn after(&self, outcome: &Outcome, now: OffsetDateTime) -> Option<Self> {
+        let status = outcome
+            .result
+            .status()
+            .filter(|status| self.status.may_become(*status))?;
+        let mut after = self.clone();
+        after.status = status;
+        after.updated_at = now;
+        after.stripe_payment_intent_id = self
+            .stripe_payment_intent_id
+            .clone()
+            .or_else(|| text(outcome.intent_id.as_deref(), MAX_INTENT_ID).map(str::to_owned));
+        (after.failure_code, after.failure_message) = (None, None);
+        match status {
+            PaymentStatus::Completed => after.completed_at = Some(now),
+            PaymentStatus::RequiresCapture => after.amount_authorized = Some(self.amount),
+            PaymentStatus::Failed => {
+                let code = text(outcome.code.as_deref(), MAX_FAILURE_CODE).unwrap_or(DECLINED_WITHOUT_CODE);
+                after.failure_code = Some(code.to_owned());
+                after.failure_message =
+                    text(outcome.message.as_deref(), MAX_FAILURE_MESSAGE).map(str::to_owned);
+            }
+            _ => {}
+        }
+        Some(after)
+    }
 }
 
 #[cfg(test)]

@@ -77,3 +77,20 @@ pub async fn is_erased(connection: &mut PgConnection, user_id: i64) -> Result<bo
         .fetch_one(connection)
         .await
 }
+
+/// What Stripe is asked with for a payment: its ids of customer and card; `None` for a payment without a card.
+///
+/// # Errors
+/// The database's.
+pub async fn stripe_ids_of(
+    connection: &mut PgConnection,
+    payment_id: i64,
+) -> Result<Option<(String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT c.stripe_customer_id, m.stripe_payment_method_id FROM payment p
+         JOIN customer c ON c.id = p.customer_id JOIN payment_method m ON m.id = p.payment_method_id WHERE p.id = $1",
+    )
+    .bind(payment_id)
+    .fetch_optional(connection)
+    .await
+}

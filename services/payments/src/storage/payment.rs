@@ -158,3 +158,27 @@ pub async fn of_user(
     .fetch_all(connection)
     .await
 }
+
+/// What a user asked for and is not decided, by currency.
+///
+/// # Errors
+/// The database's.
+pub async fn undecided(
+    connection: &mut PgConnection,
+    user_id: i64,
+) -> Result<Vec<(CurrencyCode, Minor)>, sqlx::Error> {
+    let rows: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT currency, sum(amount_minor)::bigint FROM payment
+         WHERE user_id = $1 AND status = ANY ($2) GROUP BY currency",
+    )
+    .bind(user_id)
+    .bind(PaymentStatus::UNDECIDED.map(PaymentStatus::name))
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(currency, sum)| {
+            let code = CurrencyCode::new(&currency).ok_or_else(|| unknown("payment.currency"))?;
+            Ok((code, Minor(sum)))
+        })
+        .collect()
+}

@@ -34,6 +34,12 @@ impl IdempotencyKey {
         }
     }
 
+    /// The key of one call that no retry of ours repeats.
+    #[must_use]
+    pub fn unique(id: uuid::Uuid) -> Self {
+        Self(id.to_string())
+    }
+
     /// The key of a charge: `charge:<user>:<client's key>`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! The first statement: the payment is noted before Stripe is called.
 
+use banyan_idempotency::{Claimed, Fingerprint, IdempotentRequest, PgQuery, Refusal};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -74,6 +75,71 @@ macro_rules! earlier {
     };
 }
 
+/// The statement. `$claim` and the other parameters are empty where the key is claimed already.
+macro_rules! begin_sql {
+    (claim: $claim:literal, from: $from:literal, columns: $columns:literal, condition: $condition:literal) => {
+        concat!(
+            "WITH ",
+            $claim,
+            "known AS (
+               SELECT c.id AS customer_id, c.stripe_customer_id, m.id AS method_id, m.stripe_payment_method_id
+               FROM customer c
+               LEFT JOIN payment_method m ON m.id = $4 AND m.customer_id = c.id AND m.detached_at IS NULL
+               WHERE c.user_id = $1
+             ), erased AS (
+               SELECT FROM erased_user WHERE user_id = $1
+             ), earlier AS (
+               ",
+            earlier!(),
+            "
+             ), begun AS (
+               INSERT INTO payment (user_id, customer_id, payment_method_id, currency, amount_minor, capture, description,
+                 idempotency_key, request_fingerprint, status, created_at, updated_at)
+               SELECT $1, customer_id, method_id, $5, $6, $7, $8, $2, $3, $9, $12, $12 FROM known
+               WHERE ($4 IS NULL OR method_id IS NOT NULL)
+                 AND NOT EXISTS (SELECT FROM erased) AND NOT EXISTS (SELECT FROM earlier)",
+            $condition,
+            "
+               ON CONFLICT ON CONSTRAINT payment_idempotency_key DO NOTHING
+               RETURNING *
+             ), attempt AS (
+               INSERT INTO payment_attempt (payment_id, number, operation, stripe_idempotency_key, status, started_at)
+               SELECT id, 1, 'charge', $11, 'started', $12 FROM begun
+             ), change AS (
+               INSERT INTO payment_status_change (payment_id, to_status, reason, created_at)
+               SELECT id, status, $10, $12 FROM begun
+             )
+             SELECT EXISTS (SELECT FROM erased) AS is_erased, k.customer_id AS known_customer_id, k.stripe_customer_id,
+               k.method_id, k.stripe_payment_method_id, p.*",
+            $columns,
+            "
+             FROM (VALUES (true)) one",
+            $from,
+            "
+             LEFT JOIN known k ON true
+             LEFT JOIN (
+               SELECT true AS is_begun, NULL::timestamptz AS running_since, ",
+            payment_columns!(),
+            " FROM begun
+               UNION ALL SELECT false, running_since, ",
+            payment_columns!(),
+            " FROM earlier
+             ) p ON true"
+        )
+    };
+}
+
+const BEGIN: &str = begin_sql!(claim: "", from: "", columns: "", condition: "");
+
+const CLAIM_AND_BEGIN: &str = begin_sql!(
+    claim: "claim AS MATERIALIZED (
+       SELECT * FROM idempotency_claim($13, $14, $15, $16, $17, $18, $19)
+     ), ",
+    from: " CROSS JOIN claim",
+    columns: ", claim.*",
+    condition: " AND EXISTS (SELECT FROM claim WHERE claim_outcome IN ('first', 'taken_over'))"
+);
+
 /// Notes a charge before Stripe is asked: payment, first attempt and status change, once per user and key, by one statement.
 ///
 /// Of requests with one key at the same moment exactly one begins. The others wait in `ON CONFLICT` for it to commit; as their
@@ -82,69 +148,56 @@ macro_rules! earlier {
 /// # Errors
 /// The database's.
 pub async fn begin(connection: &mut PgConnection, charge: &NewCharge<'_>) -> Result<Begin, sqlx::Error> {
-    // The claim of the idempotency row joins here: a CTE `claim AS (SELECT * FROM idempotency_claim(…))` before `begun`, and in `begun`
-    // only where the claim was won.
-    let row = sqlx::query(concat!(
-        "WITH known AS (
-           SELECT c.id AS customer_id, c.stripe_customer_id, m.id AS method_id, m.stripe_payment_method_id
-           FROM customer c
-           LEFT JOIN payment_method m ON m.id = $4 AND m.customer_id = c.id AND m.detached_at IS NULL
-           WHERE c.user_id = $1
-         ), erased AS (
-           SELECT FROM erased_user WHERE user_id = $1
-         ), earlier AS (
-           ",
-        earlier!(),
-        "
-         ), begun AS (
-           INSERT INTO payment (user_id, customer_id, payment_method_id, currency, amount_minor, capture, description,
-             idempotency_key, request_fingerprint, status, created_at, updated_at)
-           SELECT $1, customer_id, method_id, $5, $6, $7, $8, $2, $3, $9, $12, $12 FROM known
-           WHERE ($4 IS NULL OR method_id IS NOT NULL)
-             AND NOT EXISTS (SELECT FROM erased) AND NOT EXISTS (SELECT FROM earlier)
-           ON CONFLICT ON CONSTRAINT payment_idempotency_key DO NOTHING
-           RETURNING *
-         ), attempt AS (
-           INSERT INTO payment_attempt (payment_id, number, operation, stripe_idempotency_key, status, started_at)
-           SELECT id, 1, 'charge', $11, 'started', $12 FROM begun
-         ), change AS (
-           INSERT INTO payment_status_change (payment_id, to_status, reason, created_at)
-           SELECT id, status, $10, $12 FROM begun
-         )
-         SELECT EXISTS (SELECT FROM erased) AS is_erased, k.customer_id AS known_customer_id, k.stripe_customer_id,
-           k.method_id, k.stripe_payment_method_id, p.*
-         FROM (VALUES (true)) one
-         LEFT JOIN known k ON true
-         LEFT JOIN (
-           SELECT true AS is_begun, NULL::timestamptz AS running_since, ",
-        payment_columns!(),
-        " FROM begun
-           UNION ALL SELECT false, running_since, ",
-        payment_columns!(),
-        " FROM earlier
-         ) p ON true"
-    ))
-    .bind(charge.user_id)
-    .bind(charge.idempotency_key)
-    .bind(charge.request_fingerprint)
-    .bind(charge.payment_method_id)
-    .bind(charge.currency.as_str())
-    .bind(charge.amount.0)
-    .bind(charge.capture)
-    .bind(text(Some(charge.description), 500))
-    .bind(PaymentStatus::Pending.name())
-    .bind(Reason::Charge.name())
-    .bind(stripe_key::charge(charge.user_id, charge.idempotency_key))
-    .bind(charge.now)
-    .fetch_one(&mut *connection)
-    .await?;
+    let row = bind(BEGIN, charge).fetch_one(&mut *connection).await?;
+    begun(connection, charge, &row).await
+}
+
+/// As [`begin`], and claims the request's idempotency key in the same statement: nothing is begun where the claim is refused.
+///
+/// # Errors
+/// The database's.
+pub async fn claim_and_begin(
+    connection: &mut PgConnection,
+    charge: &NewCharge<'_>,
+    keyed: &IdempotentRequest,
+    fingerprint: &Fingerprint,
+) -> Result<Result<(Claimed, Begin), Refusal>, sqlx::Error> {
+    let query = keyed.bind(bind(CLAIM_AND_BEGIN, charge), fingerprint);
+    let row = query.fetch_one(&mut *connection).await?;
+    match keyed.claimed(&row)? {
+        Ok(claimed) => Ok(Ok((claimed, begun(connection, charge, &row).await?))),
+        Err(refusal) => Ok(Err(refusal)),
+    }
+}
+
+fn bind<'q>(sql: &'static str, charge: &NewCharge<'q>) -> PgQuery<'q> {
+    sqlx::query(sql)
+        .bind(charge.user_id)
+        .bind(charge.idempotency_key)
+        .bind(charge.request_fingerprint)
+        .bind(charge.payment_method_id)
+        .bind(charge.currency.to_string())
+        .bind(charge.amount.0)
+        .bind(charge.capture)
+        .bind(text(Some(charge.description), 500))
+        .bind(PaymentStatus::Pending.name())
+        .bind(Reason::Charge.name())
+        .bind(stripe_key::charge(charge.user_id, charge.idempotency_key))
+        .bind(charge.now)
+}
+
+async fn begun(
+    connection: &mut PgConnection,
+    charge: &NewCharge<'_>,
+    row: &PgRow,
+) -> Result<Begin, sqlx::Error> {
     match row.try_get::<Option<bool>, _>("is_begun")? {
         Some(true) => Ok(Begin::Begun(Box::new(Begun {
-            payment: Payment::from_row(&row)?,
+            payment: Payment::from_row(row)?,
             stripe_customer_id: row.try_get("stripe_customer_id")?,
             stripe_payment_method_id: row.try_get("stripe_payment_method_id")?,
         }))),
-        Some(false) => exists(&row),
+        Some(false) => exists(row),
         None if row.try_get("is_erased")? => Ok(Begin::Erased),
         None if row.try_get::<Option<i64>, _>("known_customer_id")?.is_none() => Ok(Begin::NoCustomer),
         None if charge.payment_method_id.is_some()
@@ -156,14 +209,27 @@ pub async fn begin(connection: &mut PgConnection, charge: &NewCharge<'_>) -> Res
     }
 }
 
+/// The payment that an earlier request of the user with the same key made; `None` where there is none.
+///
+/// # Errors
+/// The database's.
+pub async fn earlier(
+    connection: &mut PgConnection,
+    user_id: i64,
+    idempotency_key: &str,
+) -> Result<Option<Begin>, sqlx::Error> {
+    let row = sqlx::query(earlier!())
+        .bind(user_id)
+        .bind(idempotency_key)
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(exists).transpose()
+}
+
 /// The payment of a request with the same key that was faster by less than this one's snapshot.
 async fn second_look(connection: &mut PgConnection, charge: &NewCharge<'_>) -> Result<Begin, sqlx::Error> {
-    let row = sqlx::query(earlier!())
-        .bind(charge.user_id)
-        .bind(charge.idempotency_key)
-        .fetch_one(connection)
-        .await?;
-    exists(&row)
+    let found = earlier(connection, charge.user_id, charge.idempotency_key).await?;
+    found.ok_or(sqlx::Error::RowNotFound)
 }
 
 fn exists(row: &PgRow) -> Result<Begin, sqlx::Error> {

@@ -4,6 +4,7 @@ use banyan_events::{
     EffectOwner, Event,
     payloads::{PaymentCompleted, PaymentFailed},
 };
+use banyan_idempotency::{Answer, Claimed};
 use banyan_messaging::outbox::NewEvent;
 use sqlx::{FromRow, PgConnection, Row, types::Json};
 use time::OffsetDateTime;
@@ -13,12 +14,12 @@ use crate::domain::{
     attempt::{AttemptStatus, Operation},
     ledger::{Entry, TransactionKind},
     money::Minor,
-    payment::{Outcome, Payment, PaymentStatus, Reason},
+    payment::{
+        DECLINED_WITHOUT_CODE, MAX_FAILURE_CODE, MAX_FAILURE_MESSAGE, MAX_INTENT_ID, Outcome, Payment,
+        PaymentStatus, Reason,
+    },
 };
 use crate::storage::{ledger::accounts_of_wanted, payment::payment_columns, text};
-
-/// What stands for a decline that Stripe gave no code for.
-const DECLINED_WITHOUT_CODE: &str = "card_declined";
 
 /// An outcome to be written down.
 #[derive(Clone, Copy, Debug)]
@@ -44,10 +45,14 @@ pub struct Settled {
     pub payment: Payment,
     /// Whether this outcome changed its status. False for what came late or twice, and while the outcome is unknown.
     pub changed: bool,
+    /// Whether the answer was stored with it, see [`settle_and_finish`].
+    pub stored: bool,
 }
 
-/// The stored answer of the request joins here: a CTE `finished AS (SELECT * FROM idempotency_finish(…))`, to be read by the last SELECT.
-const SETTLE: &str = concat!(
+/// The statement. `$finish` and `$held` are empty where no answer is stored with it.
+macro_rules! settle_sql {
+    (finish: $finish:literal, held: $held:literal) => {
+concat!(
     // The row as it is once nobody else holds it; all that follows is decided on it.
     "WITH locked AS MATERIALIZED (
        SELECT * FROM payment WHERE id = $1 FOR NO KEY UPDATE
@@ -120,13 +125,28 @@ const SETTLE: &str = concat!(
              'amountMinor', amount_minor, 'stripePaymentIntentId', stripe_payment_intent_id)
            ELSE jsonb_build_object('amountMinor', amount_minor) END, $20, $9
        FROM updated WHERE moves AND $18 IS NOT NULL
-     )
-     SELECT moves, ",
+     )",
+    $finish,
+    " SELECT ",
+    $held,
+    " AS stored, moves, ",
     payment_columns!(),
     " FROM updated
-     UNION ALL SELECT moves, ",
+     UNION ALL SELECT false, moves, ",
     payment_columns!(),
     " FROM decided WHERE NOT EXISTS (SELECT FROM updated)"
+)
+    };
+}
+
+const SETTLE: &str = settle_sql!(finish: "", held: "false");
+
+/// The answer tells of the payment as this outcome leaves it, so it is stored only where the outcome is what changes it.
+const SETTLE_AND_FINISH: &str = settle_sql!(
+    finish: ", finished AS MATERIALIZED (
+       SELECT idempotency_finish($22, $23, $24, $25, $26) AS held FROM updated WHERE moves
+     )",
+    held: "coalesce((SELECT held FROM finished), false)"
 );
 
 /// Writes an outcome down once, by one statement: status, attempts, status change, and for a completed payment its fee, the ledger's
@@ -141,6 +161,28 @@ pub async fn settle(
     connection: &mut PgConnection,
     settlement: &Settlement<'_>,
 ) -> Result<Option<Settled>, sqlx::Error> {
+    run(connection, settlement, None).await
+}
+
+/// As [`settle`], and stores the answer of the request in the same statement if the outcome changes the payment's status.
+/// [`Settled::stored`] says whether it is: it is not where somebody else settled the payment, or took the claim over.
+///
+/// # Errors
+/// The database's.
+pub async fn settle_and_finish(
+    connection: &mut PgConnection,
+    settlement: &Settlement<'_>,
+    claimed: &Claimed,
+    answer: &Answer,
+) -> Result<Option<Settled>, sqlx::Error> {
+    run(connection, settlement, Some((claimed, answer))).await
+}
+
+async fn run(
+    connection: &mut PgConnection,
+    settlement: &Settlement<'_>,
+    finish: Option<(&Claimed, &Answer)>,
+) -> Result<Option<Settled>, sqlx::Error> {
     let Settlement {
         payment,
         outcome,
@@ -148,7 +190,7 @@ pub async fn settle(
         ..
     } = *settlement;
     let next = outcome.result.status();
-    let code = text(outcome.code.as_deref(), 64);
+    let code = text(outcome.code.as_deref(), MAX_FAILURE_CODE);
     let before: Vec<&str> = next.map_or_else(Vec::new, |next| {
         next.predecessors().map(PaymentStatus::name).collect()
     });
@@ -160,13 +202,18 @@ pub async fn settle(
         ..NewEvent::new(format!("payment/{}", payment.id), event)
     });
 
-    let row = sqlx::query(SETTLE)
+    let sql = if finish.is_some() {
+        SETTLE_AND_FINISH
+    } else {
+        SETTLE
+    };
+    let query = sqlx::query(sql)
         .bind(payment.id)
         .bind(next.map(PaymentStatus::name))
         .bind(before)
-        .bind(text(outcome.intent_id.as_deref(), 64))
+        .bind(text(outcome.intent_id.as_deref(), MAX_INTENT_ID))
         .bind(code)
-        .bind(text(outcome.message.as_deref(), 300))
+        .bind(text(outcome.message.as_deref(), MAX_FAILURE_MESSAGE))
         .bind(outcome.received.map(|received| received.0))
         .bind(reason.name())
         .bind(settlement.now)
@@ -181,13 +228,17 @@ pub async fn settle(
         .bind(event.as_ref().map(|event| event.event.kind().name()))
         .bind(event.as_ref().map(|event| Json(&event.event)))
         .bind(event.as_ref().map(NewEvent::headers))
-        .bind(DECLINED_WITHOUT_CODE)
-        .fetch_optional(connection)
-        .await?;
+        .bind(DECLINED_WITHOUT_CODE);
+    let query = match finish {
+        Some((claimed, answer)) => claimed.bind_finish(query, answer),
+        None => query,
+    };
+    let row = query.fetch_optional(connection).await?;
     row.map(|row| {
         Ok(Settled {
             payment: Payment::from_row(&row)?,
             changed: row.try_get("moves")?,
+            stored: row.try_get("stored")?,
         })
     })
     .transpose()
@@ -248,7 +299,7 @@ fn event(settlement: &Settlement<'_>, code: Option<&str>) -> Option<Event> {
                 amount_minor: payment.amount.0,
                 currency: payment.currency.to_string(),
                 failure_code: code.unwrap_or(DECLINED_WITHOUT_CODE).to_owned(),
-                failure_message: text(outcome.message.as_deref(), 300)
+                failure_message: text(outcome.message.as_deref(), MAX_FAILURE_MESSAGE)
                     .unwrap_or_default()
                     .to_owned(),
                 failed_at: settlement.now,

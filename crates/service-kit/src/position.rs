@@ -1,4 +1,4 @@
-//! The position of a row in the list of notifications.
+//! The position of a row in a list that is ordered by time and id.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
 use serde_json::value::RawValue;
@@ -7,19 +7,20 @@ use time::OffsetDateTime;
 /// Time and id of the last row seen. Written `<microseconds since 1970>.<id>`, as the monolith writes it, so that a client whose
 /// requests move from one side to the other in the middle of a list goes on where it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Position {
+pub struct Position {
     micros: i64,
     id: i64,
 }
 
 impl Position {
-    pub(super) fn new(at: OffsetDateTime, id: i64) -> Self {
+    /// Of a row.
+    pub fn new(at: OffsetDateTime, id: i64) -> Self {
         let micros = i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX);
         Self { micros, id }
     }
 
     /// Time and id; `None` for a time that no calendar has.
-    pub(super) fn get(self) -> Option<(OffsetDateTime, i64)> {
+    pub fn get(self) -> Option<(OffsetDateTime, i64)> {
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.micros) * 1000).ok()?;
         Some((at, self.id))
     }
@@ -54,7 +55,7 @@ impl<'de> Deserialize<'de> for Position {
 
 #[cfg(test)]
 mod tests {
-    use banyan_service_kit::page::{decode, encode};
+    use crate::page::{decode, encode};
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
     use time::macros::datetime;
 

@@ -1,0 +1,155 @@
+//! Every way in which an operation can fail, and what it answers then.
+
+use axum::response::{IntoResponse, Response};
+use banyan_service_kit::Problem;
+use banyan_service_kit::problem::{FORBIDDEN, Kind, UNAVAILABLE};
+
+use crate::use_cases::charge::ChargeError;
+use crate::use_cases::payment_methods::MethodError;
+
+/// What the present state of a thing does not allow.
+pub(super) static INVALID_STATE: Kind = Kind {
+    slug: "invalid-state",
+    status: 409,
+    title: "Invalid state",
+    meaning: "Not possible as things stand. With `Retry-After`, something undecided is in the way and will pass.",
+};
+
+/// The bank does not accept the card.
+pub(super) static PAYMENT_METHOD_DECLINED: Kind = Kind {
+    slug: "payment-method-declined",
+    status: 402,
+    title: "Payment method declined",
+    meaning: "The bank refused the payment method. Use another one.",
+};
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// The body, or a parameter.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// `userId` is not the caller's.
+    #[error("userId is somebody else's")]
+    ForeignUser,
+    /// There is no such thing, or it is somebody else's.
+    #[error("there is no such {0}")]
+    Missing(&'static str),
+    /// Not possible as things stand.
+    #[error("{detail}")]
+    InvalidState {
+        /// Why.
+        detail: &'static str,
+        /// Whether it will be possible in a moment.
+        retry: bool,
+    },
+    /// A charge.
+    #[error(transparent)]
+    Charge(#[from] ChargeError),
+    /// A payment method.
+    #[error(transparent)]
+    Method(#[from] MethodError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        match error {
+            ApiError::Problem(problem) => problem,
+            ApiError::ForeignUser => Self::new(&FORBIDDEN).detail("userId must be the caller's own."),
+            ApiError::Missing(what) => Self::not_found(format!("There is no such {what}.")),
+            ApiError::InvalidState { detail, retry } => {
+                let problem = Self::new(&INVALID_STATE).detail(detail);
+                if retry { problem.retry_after(1) } else { problem }
+            }
+            ApiError::Charge(error) => of_charge(error),
+            ApiError::Method(error) => of_method(error, "stripePaymentMethodId"),
+            ApiError::Database(error) => Self::database(&error),
+        }
+    }
+}
+
+fn of_charge(error: ChargeError) -> Problem {
+    match error {
+        ChargeError::Closed => Problem::new(&FORBIDDEN).detail("This account cannot be charged."),
+        ChargeError::NotYourMethod => {
+            Problem::invalid("paymentMethodId", "is not one of your payment methods")
+        }
+        ChargeError::Method(error) => of_method(error, "paymentMethodId"),
+        ChargeError::StripeAway => Problem::new(&UNAVAILABLE).retry_after(2).detail(
+            "The payment provider does not answer, nothing was charged. Try again with the same Idempotency-Key.",
+        ),
+        ChargeError::Database(error) => Problem::database(&error),
+        ChargeError::Answer(error) => Problem::internal(&error),
+    }
+}
+
+fn of_method(error: MethodError, field: &str) -> Problem {
+    match error {
+        MethodError::Declined { message, .. } => Problem::new(&PAYMENT_METHOD_DECLINED).detail(message),
+        MethodError::NotUsable(why) => Problem::invalid(field, why),
+        MethodError::Stripe(error) => {
+            tracing::warn!(%error, "Stripe does not answer");
+            Problem::new(&UNAVAILABLE)
+                .retry_after(2)
+                .detail("The payment provider does not answer. Try again in a moment.")
+        }
+        MethodError::Database(error) => Problem::database(&error),
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stripe::{NotSent, StripeError};
+
+    #[test]
+    fn every_error_has_its_status() {
+        let away = || StripeError::NotSent(NotSent::BreakerOpen);
+        let declined = MethodError::Declined {
+            code: "card_declined".to_owned(),
+            message: "No.".to_owned(),
+        };
+        for (error, status, slug) in [
+            (ApiError::ForeignUser, 403, "forbidden"),
+            (ApiError::Missing("payment"), 404, "not-found"),
+            (
+                ApiError::InvalidState {
+                    detail: "no",
+                    retry: false,
+                },
+                409,
+                "invalid-state",
+            ),
+            (ChargeError::Closed.into(), 403, "forbidden"),
+            (ChargeError::NotYourMethod.into(), 422, "invalid"),
+            (
+                ChargeError::Method(MethodError::NotUsable("is not a card")).into(),
+                422,
+                "invalid",
+            ),
+            (ChargeError::StripeAway.into(), 503, "unavailable"),
+            (
+                ChargeError::Database(sqlx::Error::PoolTimedOut).into(),
+                503,
+                "unavailable",
+            ),
+            (declined.into(), 402, "payment-method-declined"),
+            (MethodError::Stripe(away()).into(), 503, "unavailable"),
+            (sqlx::Error::RowNotFound.into(), 500, "internal"),
+        ] {
+            let text = error.to_string();
+            let problem = Problem::from(error);
+            assert_eq!(problem.status().as_u16(), status, "{text}");
+            assert_eq!(problem.kind().slug, slug, "{text}");
+        }
+    }
+}

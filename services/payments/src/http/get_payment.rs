@@ -1,0 +1,39 @@
+//! `GET /api/payments/{id}`
+
+use axum::extract::State;
+use banyan_service_kit::auth::Caller;
+use banyan_service_kit::extract::{Json, Path};
+use banyan_service_kit::problem::ProblemBody;
+
+use super::ApiError;
+use super::schema::PaymentBody;
+use crate::storage::payment;
+use crate::use_cases::Env;
+
+/// One of the caller's payments
+#[utoipa::path(
+    get,
+    path = "/api/payments/{id}",
+    operation_id = "getPayment",
+    tag = "payments",
+    security(("bearer" = [])),
+    params(("id" = i64, Path, description = "The payment's id")),
+    responses(
+        (status = 200, description = "The payment", body = PaymentBody),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "The caller has no such payment", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_payment(
+    caller: Caller,
+    State(env): State<Env>,
+    Path(id): Path<i64>,
+) -> Result<Json<PaymentBody>, ApiError> {
+    let mut connection = env.pool.acquire().await?;
+    let payment = payment::get_own(&mut connection, caller.user_id, id).await?;
+    drop(connection);
+    let payment = payment.ok_or(ApiError::Missing("payment"))?;
+    let currency = env.currencies.of(payment.currency).await?;
+    Ok(Json(PaymentBody::new(payment, currency)))
+}

@@ -1,0 +1,48 @@
+//! `GET /api/payments/`
+
+use axum::extract::State;
+use banyan_service_kit::Position;
+use banyan_service_kit::auth::Caller;
+use banyan_service_kit::extract::Json;
+use banyan_service_kit::page::{List, Page, PageParams};
+use banyan_service_kit::problem::ProblemBody;
+
+use super::ApiError;
+use super::schema::PaymentBody;
+use crate::domain::payment::Payment;
+use crate::storage::payment;
+use crate::use_cases::Env;
+
+/// The caller's payments, newest first
+#[utoipa::path(
+    get,
+    path = "/api/payments/",
+    operation_id = "listPayments",
+    tag = "payments",
+    security(("bearer" = [])),
+    params(PageParams),
+    responses(
+        (status = 200, description = "A page of the caller's payments", body = List<PaymentBody>),
+        (status = 400, description = "A bad `limit` or `cursor`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list_payments(
+    caller: Caller,
+    page: Page<Position>,
+    State(env): State<Env>,
+) -> Result<Json<List<PaymentBody>>, ApiError> {
+    let after = page.after.and_then(Position::get);
+    let mut connection = env.pool.acquire().await?;
+    let rows = payment::of_user(&mut connection, caller.user_id, after, page.fetch()).await?;
+    drop(connection);
+    let mut payments = Vec::with_capacity(rows.len());
+    for payment in rows {
+        let currency = env.currencies.of(payment.currency).await?;
+        payments.push((payment, currency));
+    }
+    let position = |(payment, _): &(Payment, _)| Position::new(payment.created_at, payment.id);
+    let body = |(payment, currency)| PaymentBody::new(payment, currency);
+    Ok(Json(List::new(payments, &page, position, body)))
+}
