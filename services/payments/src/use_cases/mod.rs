@@ -5,6 +5,7 @@ pub mod charge;
 pub mod customers;
 mod outcome;
 pub mod payment_methods;
+pub mod payments;
 
 use std::sync::Arc;
 
