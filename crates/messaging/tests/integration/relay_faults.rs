@@ -78,18 +78,21 @@ async fn a_relay_that_starts_before_its_servers_waits_for_them() {
     );
     database.cut();
     broker.cut();
-    let pool = PgPoolOptions::new()
-        .max_connections(4)
-        .acquire_timeout(Duration::from_millis(200))
-        .connect_lazy(&stage.db.url_via(database.address()))
-        .unwrap();
-    let config = BrokerConfig::new(stage.vhost.url_via(broker.address()), "test");
-    let relay = Relay::new(pool, config, "/monolith", small_batches());
+    let relay = |patience: Duration| {
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(patience)
+            .connect_lazy(&stage.db.url_via(database.address()))
+            .unwrap();
+        let config = BrokerConfig::new(stage.vhost.url_via(broker.address()), "test");
+        Relay::new(pool, config, "/monolith", small_batches())
+    };
     assert!(matches!(
-        relay.drain_once().await.unwrap_err(),
+        relay(Duration::from_millis(200)).drain_once().await.unwrap_err(),
         RelayError::Database(_)
     ));
-    let relaying = Relaying::start(relay.clone());
+    // Long enough to connect on a machine whose cores are busy: what takes longer is begun anew, and so never ends.
+    let relaying = Relaying::start(relay(Duration::from_secs(5)));
     database.heal();
     // It leads, without a broker.
     stage.led().await;
