@@ -235,6 +235,21 @@ mod tests {
         assert_eq!(body.done().unwrap_err().status(), 422);
     }
 
+    #[tokio::test]
+    async fn a_body_may_be_left_out_but_not_be_anything() {
+        let read = async |kind: &str, text: &str| {
+            let request = Request::builder().header("content-type", kind);
+            let request = request.body(text.to_owned().into()).unwrap();
+            let body = OptionalBody::from_request(request, &()).await;
+            body.map(|OptionalBody(body)| body.fields.len())
+                .map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(read("text/plain", "").await, Ok(0));
+        assert_eq!(read("application/json", r#"{"amount": "1"}"#).await, Ok(1));
+        assert_eq!(read("text/plain", "{}").await, Err(415));
+        assert_eq!(read("application/json", "{").await, Err(400));
+    }
+
     #[test]
     fn a_number_stays_the_text_it_was_sent_as() {
         let body = body(r#"{"amount": 0.30000000000000004, "other": null}"#);

@@ -50,6 +50,13 @@ pub struct Currency {
 }
 
 impl Currency {
+    /// No currency at all, `XXX` in ISO 4217: what the form of an amount is judged in while its currency is wrong. Nothing is
+    /// ever charged in it. Three decimals, as the monolith's.
+    pub const NONE: Self = Self {
+        code: CurrencyCode(*b"XXX"),
+        exponent: 3,
+    };
+
     /// The currency with that code and so many digits after the point, at most [`MAX_EXPONENT`].
     pub fn new(code: CurrencyCode, exponent: u8) -> Option<Self> {
         (exponent <= MAX_EXPONENT).then_some(Self { code, exponent })

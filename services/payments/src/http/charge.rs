@@ -6,10 +6,12 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use banyan_idempotency::{Answer, IdempotentRequest};
+use banyan_service_kit::Problem;
 use banyan_service_kit::auth::Caller;
 use banyan_service_kit::body::{Body, TextRule};
-use banyan_service_kit::problem::ProblemBody;
+use banyan_service_kit::problem::{INTERNAL, ProblemBody};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::ApiError;
 use super::fields;
@@ -27,14 +29,12 @@ const DESCRIPTION: TextRule = TextRule { min: 0, max: 500 };
 #[schema(as = Charge, rename_all = "camelCase")]
 #[allow(dead_code, reason = "only its schema is used: the fields are read one by one")]
 pub(super) struct ChargeBody {
-    /// In major units, as decimal text or as a number; at most the currency's number of decimals.
-    #[schema(example = "10.00", pattern = r"^[0-9]{1,11}(\.[0-9]{1,20})?$")]
+    #[schema(schema_with = amount_schema)]
     amount: String,
     /// An ISO 4217 code.
     #[schema(example = "USD", min_length = 3, max_length = 3)]
     currency: String,
-    /// The id of a payment method, or a Stripe id to attach on the fly.
-    #[schema(value_type = Object, example = "pm_card_visa")]
+    #[schema(schema_with = payment_method_schema)]
     payment_method_id: String,
     /// The caller's own.
     user_id: Option<i64>,
@@ -43,6 +43,32 @@ pub(super) struct ChargeBody {
     capture: Option<bool>,
     #[schema(max_length = 500)]
     description: Option<String>,
+}
+
+fn amount_schema() -> Schema {
+    let text = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r"^[0-9]{1,11}(\.[0-9]{1,20})?$"));
+    OneOfBuilder::new()
+        .item(text)
+        .item(ObjectBuilder::new().schema_type(Type::Number))
+        .description(Some(
+            "In major units, as decimal text such as \"10.00\" or as a number; at most the currency's number of decimals.",
+        ))
+        .into()
+}
+
+fn payment_method_schema() -> Schema {
+    let stripe_id = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^pm_[A-Za-z0-9_]{1,60}$"));
+    OneOfBuilder::new()
+        .item(stripe_id)
+        .item(ObjectBuilder::new().schema_type(Type::Integer))
+        .description(Some(
+            "The id of a payment method, or a Stripe id such as pm_card_visa to attach on the fly.",
+        ))
+        .into()
 }
 
 /// Charge the caller once per Idempotency-Key
@@ -84,9 +110,7 @@ pub(super) async fn charge(
 async fn read(env: &Env, caller: &Caller, mut body: Body) -> Result<Order, ApiError> {
     let user_id = body.integer("userId");
     let currency = currency(env, &mut body).await?;
-    // Three decimals let the amount's form be judged where the currency is wrong: it is never charged.
-    let judged_in = currency.or_else(|| Currency::new(CurrencyCode::new("XXX")?, 3));
-    let amount = judged_in.and_then(|currency| fields::amount(&mut body, currency));
+    let amount = fields::amount(&mut body, currency.unwrap_or(Currency::NONE));
     if body.raw("amount").is_none() {
         body.fail("amount", "is required");
     }
@@ -97,18 +121,20 @@ async fn read(env: &Env, caller: &Caller, mut body: Body) -> Result<Order, ApiEr
     if user_id.is_some_and(|user_id| user_id != caller.user_id) {
         return Err(ApiError::ForeignUser);
     }
-    let read = || {
-        Some(Order {
-            user_id: caller.user_id,
-            amount: amount?,
-            currency: currency?,
-            method: method?,
-            capture,
-            description: description?,
-        })
+    let (Some(amount), Some(currency), Some(method), Some(description)) =
+        (amount, currency, method, description)
+    else {
+        // Whatever is not there was found wrong, and `done` has answered.
+        return Err(Problem::new(&INTERNAL).into());
     };
-    // Each is there where nothing was found wrong.
-    read().ok_or(ApiError::Missing("request"))
+    Ok(Order {
+        user_id: caller.user_id,
+        amount,
+        currency,
+        method,
+        capture,
+        description,
+    })
 }
 
 /// The currency, if it can be charged.

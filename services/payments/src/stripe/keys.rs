@@ -1,12 +1,11 @@
-//! Stripe idempotency keys: the same text in monolith and service, so that neither repeats the other's call.
+//! Stripe idempotency keys, as headers; their texts are made in `domain::stripe_key`.
 //!
 //! Stripe keeps the first answer to a key for 24 hours and gives it again
 //! (<https://docs.stripe.com/api/idempotent_requests>); a key sent again with other parameters is refused.
 
-use std::fmt::Write as _;
-
 use reqwest::header::HeaderValue;
-use sha2::{Digest as _, Sha256};
+
+use crate::domain::stripe_key;
 
 /// Stripe takes keys of up to 255 characters.
 const MAX_LENGTH: usize = 255;
@@ -45,7 +44,7 @@ impl IdempotencyKey {
     /// # Errors
     /// [`InvalidKey`] when the client's key is empty or not printable ASCII.
     pub fn charge(user_id: i64, client_key: &str) -> Result<Self, InvalidKey> {
-        Self::with_client_key(&format!("charge:{user_id}"), client_key)
+        printable(client_key).map(|key| Self(stripe_key::charge(user_id, key)))
     }
 
     /// The key of a refund: `refund:<payment>:<client's key>`.
@@ -53,31 +52,31 @@ impl IdempotencyKey {
     /// # Errors
     /// [`InvalidKey`] when the client's key is empty or not printable ASCII.
     pub fn refund(payment_id: i64, client_key: &str) -> Result<Self, InvalidKey> {
-        Self::with_client_key(&format!("refund:{payment_id}"), client_key)
+        printable(client_key).map(|key| Self(stripe_key::refund(payment_id, key)))
     }
 
     /// The key of a customer: asked for twice, Stripe gives the same one.
     #[must_use]
     pub fn customer(user_id: i64) -> Self {
-        Self(format!("customer:{user_id}"))
+        Self(stripe_key::customer(user_id))
     }
 
     /// The key of a capture: a payment is captured once.
     #[must_use]
     pub fn capture(payment_id: i64) -> Self {
-        Self(format!("capture:{payment_id}"))
+        Self(stripe_key::capture(payment_id))
     }
 
     /// The key of a cancellation.
     #[must_use]
     pub fn cancel(payment_id: i64) -> Self {
-        Self(format!("cancel:{payment_id}"))
+        Self(stripe_key::cancel(payment_id))
     }
 
     /// The key of a payout.
     #[must_use]
     pub fn payout(payout_id: i64) -> Self {
-        Self(format!("payout:{payout_id}"))
+        Self(stripe_key::payout(payout_id))
     }
 
     /// The text, as it is stored with an attempt.
@@ -89,24 +88,14 @@ impl IdempotencyKey {
     pub(super) fn header(&self) -> Option<HeaderValue> {
         HeaderValue::from_str(&self.0).ok()
     }
+}
 
-    /// A client's key that would make it longer than Stripe takes is replaced by its SHA-256.
-    fn with_client_key(prefix: &str, client_key: &str) -> Result<Self, InvalidKey> {
-        if client_key.is_empty() || !is_printable(client_key) {
-            return Err(InvalidKey);
-        }
-        let key = format!("{prefix}:{client_key}");
-        if key.len() <= MAX_LENGTH {
-            return Ok(Self(key));
-        }
-        let digest = Sha256::digest(client_key.as_bytes());
-        let hashed = digest.iter().fold(format!("{prefix}:sha256:"), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Ok(Self(hashed))
+/// The client's key, if a header can carry it.
+fn printable(client_key: &str) -> Result<&str, InvalidKey> {
+    if client_key.is_empty() || !is_printable(client_key) {
+        return Err(InvalidKey);
     }
+    Ok(client_key)
 }
 
 fn is_printable(text: &str) -> bool {
