@@ -4,9 +4,10 @@
 //! on from there under the same Stripe idempotency key, and so does the job that reconciles; neither can charge twice.
 
 use banyan_idempotency::{Answer, Claimed, Fingerprint, IdempotentRequest, Refusal};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::{EFFECT_OWNER, Env, outcome_of};
+use crate::domain::attempt::REPLAY_WINDOW;
 use crate::domain::customer::WantedMethod;
 use crate::domain::fingerprint;
 use crate::domain::money::{Currency, Minor};
@@ -16,9 +17,6 @@ use crate::storage::customer;
 use crate::stripe::{CaptureMethod, CreatePaymentIntent, IdempotencyKey};
 use crate::use_cases::customers::{CustomerError, customer_of};
 use crate::use_cases::payment_methods::{MethodError, find_or_add};
-
-/// Stripe forgets an idempotency key after 24 hours; an hour less for clocks and delays.
-pub const REPLAY_WINDOW: Duration = Duration::hours(23);
 
 /// What a client asks for.
 #[derive(Clone, Debug)]
@@ -127,6 +125,33 @@ impl Order {
             self.capture,
             &self.description,
         )
+    }
+}
+
+/// Asks Stripe for a payment; the same each time it is asked.
+pub(super) async fn ask_stripe(env: &Env, payment: &Payment, customer: &str, method: &str) -> Outcome {
+    let currency = payment.currency.to_string();
+    let request = CreatePaymentIntent {
+        payment_id: payment.id,
+        amount: payment.amount.0,
+        currency: &currency,
+        customer,
+        payment_method: method,
+        capture: if payment.capture {
+            CaptureMethod::Automatic
+        } else {
+            CaptureMethod::Manual
+        },
+        off_session: payment.off_session,
+    };
+    match IdempotencyKey::charge(payment.user_id, &payment.idempotency_key) {
+        Ok(key) => outcome_of(
+            &env.stripe
+                .create_payment_intent(&request, &key, env.deadline())
+                .await,
+        ),
+        // A key that no client of ours could have sent: Stripe is not asked, and what became of it stays unknown.
+        Err(_) => Outcome::of(ChargeResult::Unknown),
     }
 }
 
@@ -258,29 +283,7 @@ impl Work<'_> {
         method: &str,
     ) -> Result<Answer, ChargeError> {
         let env = self.env;
-        let currency = payment.currency.to_string();
-        let request = CreatePaymentIntent {
-            payment_id: payment.id,
-            amount: payment.amount.0,
-            currency: &currency,
-            customer,
-            payment_method: method,
-            capture: if payment.capture {
-                CaptureMethod::Automatic
-            } else {
-                CaptureMethod::Manual
-            },
-            off_session: payment.off_session,
-        };
-        let outcome = match IdempotencyKey::charge(payment.user_id, &payment.idempotency_key) {
-            Ok(key) => outcome_of(
-                &env.stripe
-                    .create_payment_intent(&request, &key, env.deadline())
-                    .await,
-            ),
-            // A key that no client of ours could have sent: Stripe is not asked, and what became of it stays unknown.
-            Err(_) => Outcome::of(ChargeResult::Unknown),
-        };
+        let outcome = ask_stripe(env, &payment, customer, method).await;
         let settlement = self.settlement(&payment, &outcome);
         let mut connection = env.pool.acquire().await?;
         let Some(after) = payment.after(&outcome, settlement.now) else {

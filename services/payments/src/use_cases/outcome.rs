@@ -25,13 +25,24 @@ pub fn outcome_of(answer: &Result<PaymentIntent, StripeError>) -> Outcome {
             message: Some(REFUSED.to_owned()),
             ..Outcome::of(ChargeResult::Declined)
         },
-        Err(error) => {
-            tracing::warn!(%error, "the outcome at Stripe is unknown");
-            Outcome {
-                code: Some(unknown_code(error).to_owned()),
-                ..Outcome::of(ChargeResult::Unknown)
-            }
-        }
+        Err(error) => unknown(error),
+    }
+}
+
+/// The outcome of a capture or a cancellation. Where Stripe refused, the intent says why. That Stripe does not have the intent hints at the
+/// key of another account rather than at a payment that came to nothing, so that is unknown as well.
+pub fn outcome_of_change(answer: &Result<PaymentIntent, StripeError>) -> Outcome {
+    match answer {
+        Ok(intent) => of_intent(intent),
+        Err(error) => unknown(error),
+    }
+}
+
+fn unknown(error: &StripeError) -> Outcome {
+    tracing::warn!(%error, "the outcome at Stripe is unknown");
+    Outcome {
+        code: Some(unknown_code(error).to_owned()),
+        ..Outcome::of(ChargeResult::Unknown)
     }
 }
 
