@@ -9,6 +9,7 @@ pub mod charge;
 pub mod customers;
 mod outcome;
 pub mod payment_methods;
+pub mod reconcile;
 pub mod refund;
 mod settle;
 pub mod settle_refund;
