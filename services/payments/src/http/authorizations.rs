@@ -14,8 +14,7 @@ use super::fields;
 use super::schema::PaymentBody;
 use crate::domain::money::Currency;
 use crate::domain::payment::{Payment, PaymentStatus};
-use crate::storage::payment;
-use crate::use_cases::{Env, cancel, capture};
+use crate::use_cases::{Env, cancel, capture, payments};
 
 /// What is captured; no body means all of it.
 #[derive(ToSchema)]
@@ -55,7 +54,8 @@ pub(super) async fn capture(
     Path(id): Path<i64>,
     OptionalBody(mut body): OptionalBody,
 ) -> Result<Response, ApiError> {
-    let (_, currency) = own(&env, &caller, id).await?;
+    let found = payments::get(&env, caller.user_id, id).await?;
+    let (_, currency) = found.ok_or(ApiError::Missing("payment"))?;
     let amount = fields::amount(&mut body, currency);
     body.done()?;
     let captured = capture::capture(&env, caller.user_id, id, amount).await?;
@@ -94,16 +94,6 @@ pub(super) async fn cancel(
     let currency = env.currencies.of(canceled.currency).await?;
     let is_known = canceled.status == PaymentStatus::Canceled;
     Ok(answer(canceled, currency, is_known))
-}
-
-/// The caller's payment and its currency.
-pub(super) async fn own(env: &Env, caller: &Caller, id: i64) -> Result<(Payment, Currency), ApiError> {
-    let mut connection = env.pool.acquire().await?;
-    let payment = payment::get_own(&mut connection, caller.user_id, id).await?;
-    drop(connection);
-    let payment = payment.ok_or(ApiError::Missing("payment"))?;
-    let currency = env.currencies.of(payment.currency).await?;
-    Ok((payment, currency))
 }
 
 fn answer(payment: Payment, currency: Currency, is_known: bool) -> Response {

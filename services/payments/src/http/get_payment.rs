@@ -7,8 +7,7 @@ use banyan_service_kit::problem::ProblemBody;
 
 use super::ApiError;
 use super::schema::PaymentBody;
-use crate::storage::payment;
-use crate::use_cases::Env;
+use crate::use_cases::{Env, payments};
 
 /// One of the caller's payments
 #[utoipa::path(
@@ -30,10 +29,7 @@ pub(super) async fn get_payment(
     State(env): State<Env>,
     Path(id): Path<i64>,
 ) -> Result<Json<PaymentBody>, ApiError> {
-    let mut connection = env.pool.acquire().await?;
-    let payment = payment::get_own(&mut connection, caller.user_id, id).await?;
-    drop(connection);
-    let payment = payment.ok_or(ApiError::Missing("payment"))?;
-    let currency = env.currencies.of(payment.currency).await?;
+    let found = payments::get(&env, caller.user_id, id).await?;
+    let (payment, currency) = found.ok_or(ApiError::Missing("payment"))?;
     Ok(Json(PaymentBody::new(payment, currency)))
 }

@@ -10,8 +10,7 @@ use banyan_service_kit::problem::ProblemBody;
 use super::ApiError;
 use super::schema::PaymentBody;
 use crate::domain::payment::Payment;
-use crate::storage::payment;
-use crate::use_cases::Env;
+use crate::use_cases::{Env, payments};
 
 /// The caller's payments, newest first
 #[utoipa::path(
@@ -34,15 +33,8 @@ pub(super) async fn list_payments(
     State(env): State<Env>,
 ) -> Result<Json<List<PaymentBody>>, ApiError> {
     let after = page.after.and_then(Position::get);
-    let mut connection = env.pool.acquire().await?;
-    let rows = payment::of_user(&mut connection, caller.user_id, after, page.fetch()).await?;
-    drop(connection);
-    let mut payments = Vec::with_capacity(rows.len());
-    for payment in rows {
-        let currency = env.currencies.of(payment.currency).await?;
-        payments.push((payment, currency));
-    }
+    let rows = payments::list(&env, caller.user_id, after, page.fetch()).await?;
     let position = |(payment, _): &(Payment, _)| Position::new(payment.created_at, payment.id);
     let body = |(payment, currency)| PaymentBody::new(payment, currency);
-    Ok(Json(List::new(payments, &page, position, body)))
+    Ok(Json(List::new(rows, &page, position, body)))
 }

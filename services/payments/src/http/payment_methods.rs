@@ -13,9 +13,8 @@ use utoipa::ToSchema;
 use super::ApiError;
 use super::schema::PaymentMethodBody;
 use crate::domain::customer::PaymentMethod;
-use crate::storage::method::Detached;
 use crate::use_cases::Env;
-use crate::use_cases::payment_methods::{add, list, remove};
+use crate::use_cases::payment_methods::{Detached, add, list, remove};
 
 const STRIPE_ID: TextRule = TextRule { min: 1, max: 64 };
 

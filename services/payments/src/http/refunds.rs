@@ -14,14 +14,12 @@ use banyan_service_kit::problem::ProblemBody;
 use utoipa::ToSchema;
 
 use super::ApiError;
-use super::authorizations::own;
 use super::fields;
 use super::schema::RefundBody;
 use crate::domain::money::Currency;
 use crate::domain::refund::{Refund, RefundReason, RefundStatus};
-use crate::storage;
-use crate::use_cases::Env;
 use crate::use_cases::refund::{self, RefundOrder};
+use crate::use_cases::{Env, payments};
 
 /// What is given back. Every field that is wrong is named in one answer.
 #[derive(ToSchema)]
@@ -69,7 +67,8 @@ pub(super) async fn refund(
     keyed: IdempotentRequest,
     mut body: Body,
 ) -> Result<Response, ApiError> {
-    let (payment, currency) = own(&env, &caller, id).await?;
+    let found = payments::get(&env, caller.user_id, id).await?;
+    let (payment, currency) = found.ok_or(ApiError::Missing("payment"))?;
     let amount = fields::amount(&mut body, currency);
     let reasons: Vec<_> = RefundReason::ALL.iter().map(|one| (one.name(), *one)).collect();
     let reason = body.choice("reason", &reasons);
@@ -108,11 +107,10 @@ pub(super) async fn list_refunds(
     Path(id): Path<i64>,
     page: Page<Position>,
 ) -> Result<Json<List<RefundBody>>, ApiError> {
-    let (payment, currency) = own(&env, &caller, id).await?;
+    let found = payments::get(&env, caller.user_id, id).await?;
+    let (payment, currency) = found.ok_or(ApiError::Missing("payment"))?;
     let after = page.after.and_then(Position::get);
-    let mut connection = env.pool.acquire().await?;
-    let rows = storage::refund::of_payment(&mut connection, payment.id, after, page.fetch()).await?;
-    drop(connection);
+    let rows = refund::list(&env, payment.id, after, page.fetch()).await?;
     let position = |refund: &Refund| Position::new(refund.created_at, refund.id);
     let body = |refund| RefundBody::new(refund, currency);
     Ok(Json(List::new(rows, &page, position, body)))

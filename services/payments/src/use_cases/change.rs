@@ -136,7 +136,8 @@ pub(super) async fn send(env: &Env, payment: &Payment, change: Change) -> Result
         // The table does not allow it.
         None => Outcome::of(ChargeResult::Unknown),
     };
-    settle(env, payment, &outcome, change.reason()).await
+    let settled = settle(env, payment, &outcome, change.reason()).await?;
+    Ok(settled.payment)
 }
 
 async fn ask(env: &Env, payment_id: i64, intent: &str, change: Change) -> Outcome {

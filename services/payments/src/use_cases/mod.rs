@@ -9,9 +9,10 @@ pub mod charge;
 pub mod customers;
 mod outcome;
 pub mod payment_methods;
+pub mod payments;
 pub mod reconcile;
 pub mod refund;
-mod settle;
+pub mod settle;
 pub mod settle_refund;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{config::ChargeConfig, currencies::Currencies, stripe::StripeClient};
 
-pub use outcome::{of_intent, outcome_of, outcome_of_change};
+pub use outcome::{ask, of_intent, outcome_of, outcome_of_change};
 
 /// Tells the time, UTC. Passed in, so that tests move it.
 pub type Clock = fn() -> OffsetDateTime;

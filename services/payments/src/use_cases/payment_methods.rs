@@ -4,7 +4,8 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::domain::customer::{Customer, PaymentMethod};
-use crate::storage::method::{self, Detached, NewMethod};
+pub use crate::storage::method::Detached;
+use crate::storage::method::{self, NewMethod};
 use crate::stripe::{self, IdempotencyKey, StripeError};
 use crate::use_cases::Env;
 use crate::use_cases::customers::{CustomerError, customer_of};

@@ -7,6 +7,7 @@
 use banyan_db::retry_serialization;
 use banyan_idempotency::{Answer, ClaimError, Claimed, Fingerprint, IdempotentRequest, Refusal};
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::Env;
 use super::settle_refund::settle_in;
@@ -88,6 +89,20 @@ pub async fn refund(
     } else {
         Ok(answer)
     })
+}
+
+/// A payment's refunds, newest first, after a position of that order.
+///
+/// # Errors
+/// The database's.
+pub async fn list(
+    env: &Env,
+    payment_id: i64,
+    after: Option<(OffsetDateTime, i64)>,
+    limit: i64,
+) -> Result<Vec<Refund>, sqlx::Error> {
+    let mut connection = env.pool.acquire().await?;
+    refund::of_payment(&mut connection, payment_id, after, limit).await
 }
 
 /// Asks Stripe for a refund that was noted; the same each time it is asked.

@@ -1,21 +1,21 @@
-//! Writing down what became of a payment.
+//! Writing down what is known of a payment.
 
 use banyan_db::retry_serialization;
 
 use super::{EFFECT_OWNER, Env};
 use crate::domain::payment::{Outcome, Payment, Reason};
-use crate::storage::charge::{self, Settlement};
+use crate::storage::charge::{self, Settled, Settlement};
 
-/// Writes an outcome down once, with all that follows from it; the payment as it is then.
+/// Writes an outcome down once, with all that follows from it, whoever learned it.
 ///
 /// # Errors
-/// The database's.
-pub(super) async fn settle(
+/// The database's; [`sqlx::Error::RowNotFound`] where there is no such payment.
+pub async fn settle(
     env: &Env,
     payment: &Payment,
     outcome: &Outcome,
     reason: Reason,
-) -> Result<Payment, sqlx::Error> {
+) -> Result<Settled, sqlx::Error> {
     let settlement = Settlement {
         payment,
         outcome,
@@ -29,7 +29,5 @@ pub(super) async fn settle(
         charge::settle(&mut connection, &settlement).await
     })
     .await?;
-    settled
-        .map(|settled| settled.payment)
-        .ok_or(sqlx::Error::RowNotFound)
+    settled.ok_or(sqlx::Error::RowNotFound)
 }

@@ -8,9 +8,8 @@ use crate::domain::payment::{ChargeResult, Outcome, Payment, PaymentStatus, Reas
 use crate::storage::attempt::{self, NewAttempt};
 use crate::storage::{customer, payment};
 use crate::stripe::PaymentIntent;
-use crate::use_cases::charge::ask_stripe;
 use crate::use_cases::settle::settle;
-use crate::use_cases::{Env, of_intent};
+use crate::use_cases::{Env, ask, of_intent};
 
 /// Settles one payment; false while its outcome is still unknown.
 pub(super) async fn reconcile(env: &Env, payment_id: i64) -> Result<bool, ReconcileError> {
@@ -46,7 +45,7 @@ pub(super) async fn reconcile(env: &Env, payment_id: i64) -> Result<bool, Reconc
         return Ok(false);
     };
     let settled = settle(env, &payment, &outcome, Reason::Reconcile).await?;
-    Ok(settled.status != PaymentStatus::Pending)
+    Ok(settled.payment.status != PaymentStatus::Pending)
 }
 
 async fn look_up(
@@ -77,7 +76,7 @@ async fn replay(
     if !noted {
         return Ok(None);
     }
-    Ok(Some(ask_stripe(env, payment, customer, method).await))
+    Ok(Some(ask(env, payment, customer, method).await))
 }
 
 async fn note(env: &Env, payment: &Payment) -> Result<bool, sqlx::Error> {
