@@ -1,12 +1,15 @@
 //! Many at once on one payment.
 
+use std::time::Duration;
+
+use banyan_dev_sinks::stripe::{Fault, FaultRule};
 use futures::future::join_all;
 use payments::domain::payment::Reason;
 use payments::domain::refund::{RefundOutcome, RefundStatus};
 use payments::use_cases::settle_refund::settle_refund;
 use serde_json::json;
 
-use crate::world::{World, new_key};
+use crate::world::{CAPTURES, World, new_key};
 
 #[tokio::test]
 async fn refunds_at_once_never_give_back_more_than_was_paid() {
@@ -63,6 +66,9 @@ async fn of_capture_and_cancel_at_once_one_wins() {
 async fn captures_at_once_are_asked_for_once() {
     let world = World::start().await;
     let path = world.reserved().await;
+    // The first is under way while the others come.
+    let slow = FaultRule::once(Fault::Delay, "POST", CAPTURES).delayed_by(Duration::from_secs(1));
+    world.stripe.inject(slow);
     let body = json!({ "amount": "5" });
     for answer in join_all((0..10).map(|_| world.capture(&path, &body))).await {
         assert!(
