@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::config::Config;
 use crate::currencies::Currencies;
 use crate::http;
+use crate::jobs;
 use crate::stripe::{self, StripeClient, full_jitter};
 use crate::use_cases::{Clock, Env};
 
@@ -45,7 +46,9 @@ impl Service for Payments {
             clock: system_clock(),
             new_id: Uuid::now_v7,
         };
-        Ok(App::new(http::router(env, ctx.tasks)).relay("/payments"))
+        let jobs = jobs::all(&ctx.config.jobs, &env)?;
+        let app = App::new(http::router(env, ctx.tasks)).relay("/payments");
+        Ok(jobs.into_iter().fold(app, App::job))
     }
 }
 

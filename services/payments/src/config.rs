@@ -1,5 +1,6 @@
 //! The service's own sections of the configuration; `config.default.toml` explains every key.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -14,6 +15,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `[charge]`
     pub charge: ChargeConfig,
+    /// `[jobs]`
+    pub jobs: JobsConfig,
 }
 
 /// `[charge]`: the time a call to Stripe gets, and how long keys are remembered.
@@ -43,4 +46,38 @@ impl ChargeConfig {
     pub fn retention(&self) -> Duration {
         Duration::from_hours(self.retention_hours.into())
     }
+}
+
+/// `[jobs]`: when each job runs (cron, UTC) and how much it does.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Finds out what became of calls to Stripe whose outcome got lost.
+    pub reconcile_pending_payments: ReconcileConfig,
+    /// Deletes expired idempotency keys and old rows of the inbox.
+    pub purge_expired: PurgeConfig,
+}
+
+/// `[jobs.reconcile_pending_payments]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReconcileConfig {
+    /// Schedule.
+    pub cron: String,
+    /// How many are read at once; a run goes on until none is left.
+    pub batch: NonZeroU32,
+    /// How many are asked about at the same time; each takes a connection to the database between its calls.
+    pub concurrency: NonZeroU32,
+}
+
+/// `[jobs.purge_expired]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeConfig {
+    /// Schedule.
+    pub cron: String,
+    /// How many keys are deleted by one statement.
+    pub batch: NonZeroU32,
+    /// Days that the inbox remembers an event; longer than a dead event waits for its replay.
+    pub keep_inbox_days: u32,
 }

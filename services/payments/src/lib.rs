@@ -12,6 +12,7 @@ pub mod config;
 pub mod currencies;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod storage;
 pub mod stripe;
 pub mod use_cases;

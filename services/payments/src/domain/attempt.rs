@@ -1,8 +1,11 @@
 //! Calls to Stripe for a payment, noted before they are made.
 
-use time::Duration;
+use time::{Duration, OffsetDateTime};
 
-use super::payment::{ChargeResult, Reason};
+use super::{
+    money::Minor,
+    payment::{ChargeResult, Reason},
+};
 
 /// How long a call is asked for again under its key: Stripe forgets keys after 24 hours
 /// (<https://docs.stripe.com/api/idempotent_requests>); an hour less for clocks and delays.
@@ -64,10 +67,80 @@ impl Operation {
     }
 }
 
+/// One call to Stripe for a payment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// Id of the row.
+    pub id: i64,
+    /// What Stripe is asked to do.
+    pub operation: Operation,
+    /// Of a capture: how much of what is reserved.
+    pub amount: Option<Minor>,
+    /// How it ended.
+    pub status: AttemptStatus,
+    /// When it began, UTC.
+    pub started_at: OffsetDateTime,
+}
+
+/// All calls for one payment, oldest first.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Calls(pub Vec<Attempt>);
+
+impl Calls {
+    /// The capture or cancellation whose outcome is not known.
+    pub fn undecided(&self) -> Option<&Attempt> {
+        self.0.iter().rfind(|attempt| {
+            attempt.operation != Operation::Charge
+                && matches!(attempt.status, AttemptStatus::Started | AttemptStatus::Unknown)
+        })
+    }
+
+    /// Whether a call can still be under way. One that began before `lease_start` has ended, one way or another; one whose
+    /// process died too.
+    pub fn is_running(&self, lease_start: OffsetDateTime) -> bool {
+        self.0
+            .iter()
+            .any(|attempt| attempt.status == AttemptStatus::Started && attempt.started_at > lease_start)
+    }
+
+    /// When Stripe was first asked to do that, UTC: since then it knows the key.
+    pub fn first_asked(&self, operation: Operation) -> Option<OffsetDateTime> {
+        let first = self.0.iter().find(|attempt| attempt.operation == operation)?;
+        Some(first.started_at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
     use crate::domain::golden;
+
+    #[test]
+    fn only_captures_and_cancellations_without_an_end_are_undecided() {
+        let at = datetime!(2026-03-01 12:00 UTC);
+        let call = |id, operation, status| Attempt {
+            id,
+            operation,
+            amount: None,
+            status,
+            started_at: at + Duration::seconds(id),
+        };
+        let mut calls = Calls(vec![call(1, Operation::Charge, AttemptStatus::Started)]);
+        assert_eq!(calls.undecided(), None);
+        calls.0.push(call(2, Operation::Capture, AttemptStatus::Declined));
+        assert_eq!(calls.undecided(), None);
+        calls.0.push(call(3, Operation::Capture, AttemptStatus::Unknown));
+        assert_eq!(calls.undecided().map(|call| call.id), Some(3));
+        assert_eq!(
+            calls.first_asked(Operation::Capture),
+            Some(at + Duration::seconds(2))
+        );
+        assert_eq!(calls.first_asked(Operation::Cancel), None);
+        assert!(calls.is_running(at));
+        assert!(!calls.is_running(at + Duration::seconds(1)), "that one has ended");
+    }
 
     #[test]
     fn calls_end_as_in_the_monolith() {

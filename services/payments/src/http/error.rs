@@ -4,8 +4,10 @@ use axum::response::{IntoResponse, Response};
 use banyan_service_kit::Problem;
 use banyan_service_kit::problem::{FORBIDDEN, Kind, UNAVAILABLE};
 
+use crate::use_cases::change::ChangeError;
 use crate::use_cases::charge::ChargeError;
 use crate::use_cases::payment_methods::MethodError;
+use crate::use_cases::refund::RefundError;
 
 /// What the present state of a thing does not allow.
 pub(super) static INVALID_STATE: Kind = Kind {
@@ -46,9 +48,15 @@ pub enum ApiError {
     /// A charge.
     #[error(transparent)]
     Charge(#[from] ChargeError),
+    /// A capture or a cancellation.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
     /// A payment method.
     #[error(transparent)]
     Method(#[from] MethodError),
+    /// A refund.
+    #[error(transparent)]
+    Refund(#[from] RefundError),
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -65,7 +73,9 @@ impl From<ApiError> for Problem {
                 if retry { problem.retry_after(1) } else { problem }
             }
             ApiError::Charge(error) => of_charge(error),
+            ApiError::Change(error) => of_change(error),
             ApiError::Method(error) => of_method(error, "stripePaymentMethodId"),
+            ApiError::Refund(error) => of_refund(error),
             ApiError::Database(error) => Self::database(&error),
         }
     }
@@ -83,6 +93,31 @@ fn of_charge(error: ChargeError) -> Problem {
         ),
         ChargeError::Database(error) => Problem::database(&error),
         ChargeError::Answer(error) => Problem::internal(&error),
+    }
+}
+
+fn of_change(error: ChangeError) -> Problem {
+    match error {
+        ChangeError::NoPayment => ApiError::Missing("payment").into(),
+        ChangeError::MoreThanAuthorised => Problem::invalid("amount", error.to_string()),
+        ChangeError::Undecided | ChangeError::BeingCaptured => Problem::new(&INVALID_STATE)
+            .detail(error.to_string())
+            .retry_after(1),
+        ChangeError::Impossible { .. }
+        | ChangeError::CaptureRefused
+        | ChangeError::WasCanceled
+        | ChangeError::CancelRefused(_) => Problem::new(&INVALID_STATE).detail(error.to_string()),
+        ChangeError::Database(error) => Problem::database(&error),
+    }
+}
+
+fn of_refund(error: RefundError) -> Problem {
+    match error {
+        RefundError::NoPayment => ApiError::Missing("payment").into(),
+        RefundError::Impossible(_) => Problem::new(&INVALID_STATE).detail(error.to_string()),
+        RefundError::MoreThanLeft => Problem::invalid("amount", error.to_string()),
+        RefundError::Database(error) => Problem::database(&error),
+        RefundError::Answer(error) => Problem::internal(&error),
     }
 }
 
@@ -109,6 +144,7 @@ impl IntoResponse for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::payment::PaymentStatus;
     use crate::stripe::{NotSent, StripeError};
 
     #[test]
@@ -142,6 +178,17 @@ mod tests {
                 503,
                 "unavailable",
             ),
+            (ChangeError::NoPayment.into(), 404, "not-found"),
+            (ChangeError::MoreThanAuthorised.into(), 422, "invalid"),
+            (ChangeError::Undecided.into(), 409, "invalid-state"),
+            (ChangeError::CaptureRefused.into(), 409, "invalid-state"),
+            (RefundError::NoPayment.into(), 404, "not-found"),
+            (
+                RefundError::Impossible(PaymentStatus::Refunded).into(),
+                409,
+                "invalid-state",
+            ),
+            (RefundError::MoreThanLeft.into(), 422, "invalid"),
             (declined.into(), 402, "payment-method-declined"),
             (MethodError::Stripe(away()).into(), 503, "unavailable"),
             (sqlx::Error::RowNotFound.into(), 500, "internal"),

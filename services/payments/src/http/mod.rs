@@ -1,5 +1,6 @@
 //! The public API. A handler reads the request, calls one use case and writes the answer.
 
+mod authorizations;
 mod charge;
 mod error;
 mod fields;
@@ -7,8 +8,10 @@ mod get_balance;
 mod get_payment;
 mod list_payments;
 mod payment_methods;
+mod refunds;
 mod router;
 mod schema;
+mod to_its_end;
 
 pub use error::ApiError;
 pub use router::{openapi, router};

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 use crate::domain::customer::PaymentMethod;
 use crate::domain::money::Currency;
 use crate::domain::payment::Payment;
+use crate::domain::refund::{Refund, RefundReason};
 use crate::use_cases::balance::Balance;
 
 /// A payment as its user sees it.
@@ -52,6 +53,47 @@ impl PaymentBody {
             description: payment.description,
             created_at: payment.created_at,
             completed_at: payment.completed_at,
+        }
+    }
+}
+
+/// A refund as the payment's user sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Refund)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefundBody {
+    id: i64,
+    payment_id: i64,
+    /// In major units, with the currency's own number of decimals.
+    #[schema(example = "10.00")]
+    amount: String,
+    #[schema(example = "USD")]
+    currency: String,
+    #[schema(example = "succeeded")]
+    status: &'static str,
+    reason: Option<&'static str>,
+    stripe_refund_id: Option<String>,
+    failure_code: Option<String>,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    #[serde(with = "time::serde::rfc3339::option")]
+    completed_at: Option<OffsetDateTime>,
+}
+
+impl RefundBody {
+    /// Of a refund in its currency.
+    pub(super) fn new(refund: Refund, currency: Currency) -> Self {
+        Self {
+            id: refund.id,
+            payment_id: refund.payment_id,
+            amount: refund.amount.format(currency),
+            currency: currency.code.to_string(),
+            status: refund.status.name(),
+            reason: refund.reason.map(RefundReason::name),
+            stripe_refund_id: refund.stripe_refund_id,
+            failure_code: refund.failure_code,
+            created_at: refund.created_at,
+            completed_at: refund.completed_at,
         }
     }
 }

@@ -26,6 +26,17 @@ pub async fn of_user(connection: &mut PgConnection, user_id: i64) -> Result<Opti
         .await
 }
 
+/// Stripe's id of a customer by its id here.
+///
+/// # Errors
+/// The database's.
+pub async fn stripe_id(connection: &mut PgConnection, id: i64) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT stripe_customer_id FROM customer WHERE id = $1")
+        .bind(id)
+        .fetch_one(connection)
+        .await
+}
+
 /// Keeps the customer that Stripe made for a user. Of two first requests at once the row that came first counts: it is returned to
 /// both.
 ///

@@ -3,14 +3,30 @@
 //! Functions take a connection; the use case owns the transaction, or leaves a single statement to be one by itself. Look-ups return an
 //! `Option`.
 
+pub mod attempt;
 pub mod charge;
 pub mod currency;
 pub mod customer;
 pub mod ledger;
 pub mod method;
 pub mod payment;
+pub mod refund;
+
+use sqlx::FromRow;
+use time::OffsetDateTime;
 
 use crate::domain::text;
+
+/// Something that a job has to look at, and its place in the order in which jobs do.
+#[derive(Clone, Debug, Eq, FromRow, PartialEq)]
+pub struct Due {
+    /// Since when, UTC.
+    pub at: OffsetDateTime,
+    /// Id of the row that makes it due.
+    pub id: i64,
+    /// Id of what is to be looked at.
+    pub subject: i64,
+}
 
 /// A column that holds what its CHECK does not allow.
 fn unknown(column: &'static str) -> sqlx::Error {

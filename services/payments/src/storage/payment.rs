@@ -3,10 +3,10 @@
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
-use super::unknown;
+use super::{Due, unknown};
 use crate::domain::{
     money::{CurrencyCode, Minor},
-    payment::{Payment, PaymentStatus},
+    payment::{Payment, PaymentStatus, Reason},
 };
 
 /// The columns that a [`Payment`] is made of.
@@ -103,6 +103,76 @@ pub async fn lock_own(
     .bind(id)
     .bind(user_id)
     .fetch_optional(connection)
+    .await
+}
+
+/// A payment by its id, locked as [`lock_own`] does.
+///
+/// # Errors
+/// The database's.
+pub async fn lock(connection: &mut PgConnection, id: i64) -> Result<Option<Payment>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        payment_columns!(),
+        " FROM payment WHERE id = $1 FOR NO KEY UPDATE"
+    ))
+    .bind(id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// Writes down how much of a payment was given back, the status that this gives it, and that payouts have to settle it. The caller
+/// holds the payment's lock, and `payment` is as it was before.
+///
+/// # Errors
+/// The database's.
+pub async fn show_refunds(
+    connection: &mut PgConnection,
+    payment: &Payment,
+    refunded: Minor,
+    status: PaymentStatus,
+    reason: Reason,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "WITH shown AS (
+           UPDATE payment SET amount_refunded_minor = $2, status = $4, payout_due = true, updated_at = $6 WHERE id = $1
+         )
+         INSERT INTO payment_status_change (payment_id, from_status, to_status, reason, created_at)
+         SELECT $1, $3, $4, $5, $6 WHERE $3 <> $4",
+    )
+    .bind(payment.id)
+    .bind(refunded.0)
+    .bind(payment.status.name())
+    .bind(status.name())
+    .bind(reason.name())
+    .bind(now)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Payments that were made before a time and are pending still, oldest first, after a position of that order.
+///
+/// # Errors
+/// The database's.
+pub async fn pending(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+    after: Option<&Due>,
+    limit: i64,
+) -> Result<Vec<Due>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT created_at AS at, id, id AS subject FROM payment
+         WHERE status = 'pending' AND created_at < $1
+           AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+         ORDER BY created_at, id LIMIT $4",
+    )
+    .bind(before)
+    .bind(after.map(|due| due.at))
+    .bind(after.map(|due| due.id))
+    .bind(limit)
+    .fetch_all(connection)
     .await
 }
 

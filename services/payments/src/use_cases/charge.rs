@@ -4,21 +4,18 @@
 //! on from there under the same Stripe idempotency key, and so does the job that reconciles; neither can charge twice.
 
 use banyan_idempotency::{Answer, Claimed, Fingerprint, IdempotentRequest, Refusal};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
-use super::{EFFECT_OWNER, Env, outcome_of};
+use super::{EFFECT_OWNER, Env, ask};
+use crate::domain::attempt::REPLAY_WINDOW;
 use crate::domain::customer::WantedMethod;
 use crate::domain::fingerprint;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::payment::{ChargeResult, Outcome, Payment, PaymentStatus, Reason};
 use crate::storage::charge::{self, Begin, Begun, NewCharge, Settlement};
 use crate::storage::customer;
-use crate::stripe::{CaptureMethod, CreatePaymentIntent, IdempotencyKey};
 use crate::use_cases::customers::{CustomerError, customer_of};
 use crate::use_cases::payment_methods::{MethodError, find_or_add};
-
-/// Stripe forgets an idempotency key after 24 hours; an hour less for clocks and delays.
-pub const REPLAY_WINDOW: Duration = Duration::hours(23);
 
 /// What a client asks for.
 #[derive(Clone, Debug)]
@@ -258,29 +255,7 @@ impl Work<'_> {
         method: &str,
     ) -> Result<Answer, ChargeError> {
         let env = self.env;
-        let currency = payment.currency.to_string();
-        let request = CreatePaymentIntent {
-            payment_id: payment.id,
-            amount: payment.amount.0,
-            currency: &currency,
-            customer,
-            payment_method: method,
-            capture: if payment.capture {
-                CaptureMethod::Automatic
-            } else {
-                CaptureMethod::Manual
-            },
-            off_session: payment.off_session,
-        };
-        let outcome = match IdempotencyKey::charge(payment.user_id, &payment.idempotency_key) {
-            Ok(key) => outcome_of(
-                &env.stripe
-                    .create_payment_intent(&request, &key, env.deadline())
-                    .await,
-            ),
-            // A key that no client of ours could have sent: Stripe is not asked, and what became of it stays unknown.
-            Err(_) => Outcome::of(ChargeResult::Unknown),
-        };
+        let outcome = ask(env, &payment, customer, method).await;
         let settlement = self.settlement(&payment, &outcome);
         let mut connection = env.pool.acquire().await?;
         let Some(after) = payment.after(&outcome, settlement.now) else {

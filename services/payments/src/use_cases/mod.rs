@@ -1,11 +1,19 @@
 //! One file per use case. A use case owns its transactions; none is open while Stripe is called.
 
+pub mod adopt_refund;
 pub mod balance;
+pub mod cancel;
+pub mod capture;
+pub mod change;
 pub mod charge;
 pub mod customers;
 mod outcome;
 pub mod payment_methods;
 pub mod payments;
+pub mod reconcile;
+pub mod refund;
+pub mod settle;
+pub mod settle_refund;
 
 use std::sync::Arc;
 
@@ -17,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{config::ChargeConfig, currencies::Currencies, stripe::StripeClient};
 
-pub use outcome::{of_intent, outcome_of};
+pub use outcome::{ask, of_intent, outcome_of, outcome_of_change};
 
 /// Tells the time, UTC. Passed in, so that tests move it.
 pub type Clock = fn() -> OffsetDateTime;
@@ -45,6 +53,11 @@ impl Env {
         let now = (self.clock)();
         now.replace_nanosecond(now.nanosecond() / 1000 * 1000)
             .unwrap_or(now)
+    }
+
+    /// A call to Stripe that began before this has ended, one way or another; one whose process died too. UTC.
+    pub fn lease_start(&self) -> OffsetDateTime {
+        self.now() - self.charge.lease()
     }
 
     /// When a call to Stripe that begins now must have ended.

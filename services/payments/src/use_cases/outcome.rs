@@ -1,13 +1,43 @@
 //! What Stripe's answer means for a payment.
 
 use crate::domain::money::Minor;
-use crate::domain::payment::{ChargeResult, Outcome};
-use crate::stripe::{IntentOutcome, PaymentIntent, StripeError};
+use crate::domain::payment::{ChargeResult, Outcome, Payment};
+use crate::stripe::{
+    CaptureMethod, CreatePaymentIntent, IdempotencyKey, IntentOutcome, PaymentIntent, StripeError,
+};
+use crate::use_cases::Env;
 
 /// What the user is told when a bank gave no words of its own.
 const DECLINED: &str = "Your card was declined.";
 /// What the user is told when Stripe took the request for wrong.
 const REFUSED: &str = "The payment could not be processed.";
+
+/// Asks Stripe to charge a payment that is noted, with its ids of customer and card: the same request under the same key each time.
+pub async fn ask(env: &Env, payment: &Payment, customer: &str, payment_method: &str) -> Outcome {
+    let currency = payment.currency.to_string();
+    let request = CreatePaymentIntent {
+        payment_id: payment.id,
+        amount: payment.amount.0,
+        currency: &currency,
+        customer,
+        payment_method,
+        capture: if payment.capture {
+            CaptureMethod::Automatic
+        } else {
+            CaptureMethod::Manual
+        },
+        off_session: payment.off_session,
+    };
+    match IdempotencyKey::charge(payment.user_id, &payment.idempotency_key) {
+        Ok(key) => outcome_of(
+            &env.stripe
+                .create_payment_intent(&request, &key, env.deadline())
+                .await,
+        ),
+        // A key that no client of ours could have sent: Stripe is not asked, and what became of it stays unknown.
+        Err(_) => Outcome::of(ChargeResult::Unknown),
+    }
+}
 
 /// The outcome of a call that charges. Whatever is not certain is unknown, never failed; and what is certainly not done, such as a
 /// request that was never sent, is unknown too: the payment stays `pending` and is tried again under its key.
@@ -25,13 +55,24 @@ pub fn outcome_of(answer: &Result<PaymentIntent, StripeError>) -> Outcome {
             message: Some(REFUSED.to_owned()),
             ..Outcome::of(ChargeResult::Declined)
         },
-        Err(error) => {
-            tracing::warn!(%error, "the outcome at Stripe is unknown");
-            Outcome {
-                code: Some(unknown_code(error).to_owned()),
-                ..Outcome::of(ChargeResult::Unknown)
-            }
-        }
+        Err(error) => unknown(error),
+    }
+}
+
+/// The outcome of a capture or a cancellation. Where Stripe refused, the intent says why. That Stripe does not have the intent hints at the
+/// key of another account rather than at a payment that came to nothing, so that is unknown as well.
+pub fn outcome_of_change(answer: &Result<PaymentIntent, StripeError>) -> Outcome {
+    match answer {
+        Ok(intent) => of_intent(intent),
+        Err(error) => unknown(error),
+    }
+}
+
+fn unknown(error: &StripeError) -> Outcome {
+    tracing::warn!(%error, "the outcome at Stripe is unknown");
+    Outcome {
+        code: Some(unknown_code(error).to_owned()),
+        ..Outcome::of(ChargeResult::Unknown)
     }
 }
 

@@ -154,6 +154,17 @@ impl Answer {
             .is_some_and(|value| value == "true")
     }
 
+    /// The last part of the `type` of a problem.
+    pub(crate) fn problem(&self) -> String {
+        let body = self.json();
+        let urn = body["type"].as_str().unwrap_or_default();
+        urn.rsplit(':').next().unwrap_or_default().to_owned()
+    }
+
+    pub(crate) fn has_retry_after(&self) -> bool {
+        self.headers.contains_key("retry-after")
+    }
+
     /// The fields that a 422 names.
     pub(crate) fn fields(&self) -> Vec<String> {
         let errors = self.json()["errors"].as_array().cloned().unwrap_or_default();
