@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use url::Url;
 
 use crate::stripe::StripeConfig;
 
@@ -14,6 +15,10 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `[charge]`
     pub charge: ChargeConfig,
+    /// `[fallback]`
+    pub fallback: FallbackConfig,
+    /// `[jobs]`
+    pub jobs: JobsConfig,
 }
 
 /// `[charge]`: the time a call to Stripe gets, and how long keys are remembered.
@@ -43,4 +48,59 @@ impl ChargeConfig {
     pub fn retention(&self) -> Duration {
         Duration::from_hours(self.retention_hours.into())
     }
+}
+
+/// `[fallback]`: whether and how the monolith is asked for payments that are not here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackConfig {
+    /// The phase that the domain is in.
+    pub phase: Phase,
+    /// The monolith itself, not the gateway before it. Needed in `ramp`.
+    pub legacy_url: Option<Url>,
+    /// Milliseconds that the monolith gets to answer.
+    pub timeout_ms: u32,
+    /// Bytes of an answer at most.
+    pub max_body_bytes: usize,
+}
+
+impl FallbackConfig {
+    /// [`FallbackConfig::timeout_ms`] as a duration.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.into())
+    }
+}
+
+/// How far the domain has moved from the monolith to this service.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The monolith serves.
+    Legacy,
+    /// The monolith serves; this service runs beside it.
+    Shadow,
+    /// A share of the users is served here.
+    Ramp,
+    /// This service serves.
+    New,
+    /// The monolith's side is gone.
+    Retired,
+}
+
+/// `[jobs]`: when each job runs (cron, UTC). With an empty schedule a job never runs.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Sends what payments brought to the bank.
+    pub create_payouts: JobConfig,
+    /// Compares ledger, payments and Stripe for the day before.
+    pub tie_out: JobConfig,
+}
+
+/// One job of `[jobs]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobConfig {
+    /// Schedule.
+    pub cron: String,
 }

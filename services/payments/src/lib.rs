@@ -8,10 +8,12 @@
 #![deny(clippy::float_arithmetic, clippy::float_cmp, clippy::lossy_float_literal)]
 
 mod app;
+mod cli;
 pub mod config;
 pub mod currencies;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod storage;
 pub mod stripe;
 pub mod use_cases;

@@ -6,6 +6,7 @@ use banyan_service_kit::problem::{FORBIDDEN, Kind, UNAVAILABLE};
 
 use crate::use_cases::charge::ChargeError;
 use crate::use_cases::payment_methods::MethodError;
+use crate::use_cases::webhooks::WebhookError;
 
 /// What the present state of a thing does not allow.
 pub(super) static INVALID_STATE: Kind = Kind {
@@ -49,6 +50,9 @@ pub enum ApiError {
     /// A payment method.
     #[error(transparent)]
     Method(#[from] MethodError),
+    /// An event of Stripe's.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -66,6 +70,7 @@ impl From<ApiError> for Problem {
             }
             ApiError::Charge(error) => of_charge(error),
             ApiError::Method(error) => of_method(error, "stripePaymentMethodId"),
+            ApiError::Webhook(error) => of_webhook(&error),
             ApiError::Database(error) => Self::database(&error),
         }
     }
@@ -98,6 +103,17 @@ fn of_method(error: MethodError, field: &str) -> Problem {
         }
         MethodError::Database(error) => Problem::database(&error),
     }
+}
+
+/// Stripe sends again what is not answered with 2xx.
+fn of_webhook(error: &WebhookError) -> Problem {
+    if let WebhookError::Database(error) = error {
+        return Problem::database(error);
+    }
+    tracing::warn!(%error, "event not handled");
+    Problem::new(&UNAVAILABLE)
+        .retry_after(10)
+        .detail("The event could not be handled now. Send it again.")
 }
 
 impl IntoResponse for ApiError {
@@ -144,6 +160,13 @@ mod tests {
             ),
             (declined.into(), 402, "payment-method-declined"),
             (MethodError::Stripe(away()).into(), 503, "unavailable"),
+            (WebhookError::Stripe(away()).into(), 503, "unavailable"),
+            (WebhookError::NotNow.into(), 503, "unavailable"),
+            (
+                WebhookError::Database(sqlx::Error::PoolTimedOut).into(),
+                503,
+                "unavailable",
+            ),
             (sqlx::Error::RowNotFound.into(), 500, "internal"),
         ] {
             let text = error.to_string();

@@ -2,6 +2,7 @@
 
 mod charge;
 mod error;
+mod fallback;
 mod fields;
 mod get_balance;
 mod get_payment;
@@ -9,6 +10,8 @@ mod list_payments;
 mod payment_methods;
 mod router;
 mod schema;
+mod stripe_webhook;
 
 pub use error::ApiError;
+pub use fallback::{Fallback, FallbackError};
 pub use router::{openapi, router};

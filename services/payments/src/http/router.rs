@@ -16,6 +16,7 @@ use super::list_payments::{__path_list_payments, list_payments};
 use super::payment_methods::{
     __path_add_method, __path_delete_method, __path_list_methods, add_method, delete_method, list_methods,
 };
+use super::stripe_webhook::{__path_stripe_webhook, stripe_webhook};
 use crate::use_cases::Env;
 
 #[derive(OpenApi)]
@@ -40,6 +41,7 @@ fn others() -> OpenApiRouter<Env> {
         .routes(routes!(get_balance))
         .routes(routes!(list_methods, add_method))
         .routes(routes!(delete_method))
+        .routes(routes!(stripe_webhook))
 }
 
 /// The public API. `tasks` are those that a shutdown waits for: a charge runs to its end when its client hangs up.

@@ -6,9 +6,13 @@
 pub mod charge;
 pub mod currency;
 pub mod customer;
+pub mod dispute;
 pub mod ledger;
 pub mod method;
 pub mod payment;
+pub mod payout;
+pub mod tie_out;
+pub mod webhook_event;
 
 use crate::domain::text;
 

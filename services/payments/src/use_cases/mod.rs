@@ -5,6 +5,9 @@ pub mod charge;
 pub mod customers;
 mod outcome;
 pub mod payment_methods;
+pub mod payouts;
+pub mod tie_out;
+pub mod webhooks;
 
 use std::sync::Arc;
 
