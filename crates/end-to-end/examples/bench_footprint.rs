@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use banyan_test_support::{ServiceCommand, TestDb, TestVhost, binary};
+use banyan_test_support::{STRIPE_KEY, ServiceCommand, TestDb, TestVhost, binary};
 use clap::Parser;
 use comfy_table::{CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 use serde_json::json;
@@ -55,6 +55,13 @@ async fn measure(program: &'static str, arguments: &Arguments) -> anyhow::Result
     let command = ServiceCommand::new(binary(program))
         .config("database.url", &database.url)
         .config("broker.url", &vhost.amqp_url);
+    let command = if program == "payments" {
+        command
+            .config("stripe.secret_key", STRIPE_KEY)
+            .config("stripe.webhook_secret", "whsec_bench")
+    } else {
+        command
+    };
     let command = if program == "cutover" {
         sqlx::raw_sql(banyan_messaging::OUTBOX_SQL)
             .execute(&database.pool)
