@@ -8,6 +8,7 @@ use serde_json::json;
 use time::Date;
 use time::macros::format_description;
 
+use crate::domain::tie_out::Difference;
 use crate::use_cases::Env;
 use crate::use_cases::tie_out::{self, Report};
 
@@ -57,11 +58,20 @@ fn parse(text: &str) -> Result<Date, String> {
 }
 
 fn as_json(report: &Report) -> serde_json::Value {
+    let difference = |one: &Difference| {
+        json!({
+            "kind": one.kind.name(),
+            "object": one.object,
+            "currency": one.currency.map(|code| code.to_string()),
+            "expectedMinor": one.expected_minor,
+            "actualMinor": one.actual_minor,
+        })
+    };
     json!({
         "day": report.day.to_string(),
         "runId": report.run_id,
         "compared": report.compared,
-        "differences": report.differences,
+        "differences": report.differences.iter().map(difference).collect::<Vec<_>>(),
     })
 }
 

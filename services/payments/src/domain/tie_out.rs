@@ -1,7 +1,5 @@
 //! Tying a day out: what our payments say against what the ledger and Stripe say.
 
-use serde::Serialize;
-
 use super::money::CurrencyCode;
 
 named! {
@@ -31,34 +29,18 @@ named! {
 }
 
 /// Two sides that do not agree.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Difference {
     /// What was compared with what.
-    #[serde(serialize_with = "name")]
     pub kind: DifferenceKind,
     /// Ours where we have it (`payment/7`), else Stripe's id.
     pub object: String,
     /// In which currency; `None` where there is no amount.
-    #[serde(serialize_with = "code")]
     pub currency: Option<CurrencyCode>,
     /// What we say, in minor units; `None` where we know nothing of it.
     pub expected_minor: Option<i64>,
     /// What the ledger, or Stripe, says; `None` where nothing is there.
     pub actual_minor: Option<i64>,
-}
-
-fn name<S: serde::Serializer>(kind: &DifferenceKind, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(kind.name())
-}
-
-// The signature is serde's.
-#[allow(clippy::ref_option, reason = "serde passes a reference to the field")]
-fn code<S: serde::Serializer>(code: &Option<CurrencyCode>, serializer: S) -> Result<S::Ok, S::Error> {
-    match code {
-        Some(code) => serializer.serialize_some(code.as_str()),
-        None => serializer.serialize_none(),
-    }
 }
 
 /// A share as exact decimal text with four decimals, rounded down: `0.0050`.

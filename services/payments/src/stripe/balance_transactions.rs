@@ -45,6 +45,8 @@ pub struct Source {
     /// What moved by its own account, in minor units of its own currency: the movement itself may be in another, where Stripe
     /// converted.
     pub moved: Option<(i64, String)>,
+    /// A charge whose money is only reserved. Stripe lists it when it is captured, localstripe at once.
+    pub is_reserved: bool,
 }
 
 /// A source as Stripe sends it: its id, or the object where Stripe was asked to expand it.
@@ -63,6 +65,8 @@ enum Sent {
         amount_captured: Option<i64>,
         #[serde(default)]
         currency: Option<String>,
+        #[serde(default)]
+        captured: Option<bool>,
     },
 }
 
@@ -73,6 +77,7 @@ impl From<Sent> for Source {
                 id,
                 payment_intent: None,
                 moved: None,
+                is_reserved: false,
             },
             Sent::Object {
                 id,
@@ -80,10 +85,12 @@ impl From<Sent> for Source {
                 amount,
                 amount_captured,
                 currency,
+                captured,
             } => Self {
                 id,
                 payment_intent,
                 moved: amount_captured.or(amount).zip(currency),
+                is_reserved: captured == Some(false),
             },
         }
     }

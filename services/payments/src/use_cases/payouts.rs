@@ -94,12 +94,11 @@ async fn create(env: &Env, currency: CurrencyCode) -> Result<bool, PayoutError> 
 
 /// Asks Stripe how a payout stands. One that it does not have is asked for again while Stripe knows the key, and given up after a day.
 async fn reconcile(env: &Env, payout: &Payout) -> Result<(), PayoutError> {
-    let found = match &payout.stripe_payout_id {
-        Some(stripe_id) => env.stripe.retrieve_payout(stripe_id, env.deadline()).await?,
-        None => {
-            let created = Created::since(payout.created_at - CLOCKS_DIFFER);
-            env.stripe.find_payout(payout.id, created, env.deadline()).await?
-        }
+    let found = if let Some(stripe_id) = &payout.stripe_payout_id {
+        env.stripe.retrieve_payout(stripe_id, env.deadline()).await?
+    } else {
+        let created = Created::since(payout.created_at - CLOCKS_DIFFER);
+        env.stripe.find_payout(payout.id, created, env.deadline()).await?
     };
     let age = env.now() - payout.created_at;
     let outcome = match found {

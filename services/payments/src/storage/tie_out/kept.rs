@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use crate::domain::tie_out::Difference;
+use crate::domain::{money::CurrencyCode, tie_out::Difference};
 
 /// What storing a run's differences changed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -35,7 +35,7 @@ pub async fn store(
     let objects: Vec<&str> = differences.iter().map(|one| one.object.as_str()).collect();
     let currencies: Vec<Option<&str>> = differences
         .iter()
-        .map(|one| one.currency.as_ref().map(|code| code.as_str()))
+        .map(|one| one.currency.as_ref().map(CurrencyCode::as_str))
         .collect();
     let expected: Vec<Option<i64>> = differences.iter().map(|one| one.expected_minor).collect();
     let actual: Vec<Option<i64>> = differences.iter().map(|one| one.actual_minor).collect();

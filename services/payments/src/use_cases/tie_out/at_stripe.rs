@@ -232,6 +232,9 @@ fn movement(transaction: BalanceTransaction) -> Option<Movement> {
         Kind::StripeFee | Kind::Other => return None,
     };
     let source = transaction.source;
+    if source.as_ref().is_some_and(|source| source.is_reserved) {
+        return None;
+    }
     let id = source.as_ref().map(|source| source.id.clone());
     if resource == Resource::Dispute && !id.as_deref().is_some_and(is_dispute) {
         return None;

@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::{WebhookError, payments};
 use crate::domain::dispute::{self, DisputeStatus, Effect};
-use crate::domain::money::Minor;
+use crate::domain::money::{Currency, Minor};
 use crate::domain::payment::Payment;
 use crate::domain::webhook::WebhookStatus;
 use crate::storage::dispute::{self as rows, Found};
@@ -63,7 +63,8 @@ pub(super) async fn changed(env: &Env, event: &Event) -> Result<WebhookStatus, W
             .and_then(|due_by| OffsetDateTime::from_unix_timestamp(due_by).ok()),
         at: event.created,
     };
-    apply(env, payment.id, &found).await?;
+    let currency = env.currencies.of(payment.currency).await?;
+    apply(env, payment.id, currency, &found).await?;
     Ok(WebhookStatus::Processed)
 }
 
@@ -83,7 +84,12 @@ async fn payment_of(env: &Env, sent: &stripe::Dispute) -> Result<Option<Payment>
 }
 
 /// Writes a dispute down, with what moves; what is older than what we know changes nothing.
-async fn apply(env: &Env, payment_id: i64, found: &Found<'_>) -> Result<(), WebhookError> {
+async fn apply(
+    env: &Env,
+    payment_id: i64,
+    currency: Currency,
+    found: &Found<'_>,
+) -> Result<(), WebhookError> {
     let now = env.now();
     let mut transaction = env.pool.begin().await?;
     let Some(payment) = rows::lock_payment(&mut transaction, payment_id).await? else {
@@ -101,19 +107,15 @@ async fn apply(env: &Env, payment_id: i64, found: &Found<'_>) -> Result<(), Webh
     let (is_withdrawn, kinds) = found
         .status
         .movements(known.is_some_and(|known| known.is_withdrawn));
-    let (dispute_id, amount) = match known {
-        Some(known) => {
-            rows::advance(&mut transaction, known.id, found, is_withdrawn, now).await?;
-            (known.id, known.amount)
-        }
-        None => {
-            let id = rows::open(&mut transaction, &payment, found, is_withdrawn, now).await?;
-            let refunds = rows::refunds_of(&mut transaction, payment.id).await?;
-            let currency = env.currencies.of(payment.currency).await?;
-            let evidence = dispute::evidence(&payment, currency, &refunds);
-            rows::keep_evidence(&mut transaction, id, &evidence, now).await?;
-            (id, found.amount)
-        }
+    let (dispute_id, amount) = if let Some(known) = known {
+        rows::advance(&mut transaction, known.id, found, is_withdrawn, now).await?;
+        (known.id, known.amount)
+    } else {
+        let id = rows::open(&mut transaction, &payment, found, is_withdrawn, now).await?;
+        let refunds = rows::refunds_of(&mut transaction, payment.id).await?;
+        let evidence = dispute::evidence(&payment, currency, &refunds);
+        rows::keep_evidence(&mut transaction, id, &evidence, now).await?;
+        (id, found.amount)
     };
     for kind in kinds {
         let booking = Booking {
