@@ -1,17 +1,21 @@
 //! How the service is put together.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use axum::Extension;
 use banyan_service_kit::{App, Context, Service};
 use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::cli;
 use crate::config::Config;
 use crate::currencies::Currencies;
-use crate::http;
+use crate::http::{self, Fallback};
 use crate::jobs;
-use crate::stripe::{self, StripeClient, full_jitter};
+use crate::stripe::{self, StripeClient, WebhookVerifier, full_jitter};
 use crate::use_cases::{Clock, Env};
 
 /// The payments service.
@@ -38,18 +42,44 @@ impl Service for Payments {
     }
 
     async fn build(ctx: Context<Config>) -> anyhow::Result<App> {
-        let env = Env {
-            stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
-            currencies: Arc::new(Currencies::new(ctx.pool.clone())),
-            pool: ctx.pool,
-            charge: ctx.config.charge,
-            clock: system_clock(),
-            new_id: Uuid::now_v7,
-        };
-        let jobs = jobs::all(&ctx.config.jobs, &env)?;
-        let app = App::new(http::router(env, ctx.tasks)).relay("/payments");
-        Ok(jobs.into_iter().fold(app, App::job))
+        let config = ctx.config.clone();
+        let tasks = ctx.tasks.clone();
+        let env = env(ctx)?;
+        let verifier = WebhookVerifier::new(config.stripe.webhook_secret);
+        let mut router = http::router(env.clone(), tasks).layer(Extension(Arc::new(verifier)));
+        if let Some(fallback) = Fallback::new(&config.fallback).context("[fallback]")? {
+            router = fallback.behind(router);
+        }
+        let mut app = App::new(router).relay("/payments");
+        for job in jobs::all(&config.jobs, &env)? {
+            app = app.job(job);
+        }
+        Ok(app)
     }
+
+    fn verbs() -> Vec<clap::Command> {
+        cli::verbs()
+    }
+
+    async fn run_verb(
+        ctx: Context<Config>,
+        verb: String,
+        args: clap::ArgMatches,
+    ) -> anyhow::Result<ExitCode> {
+        cli::run(&env(ctx)?, &verb, &args).await
+    }
+}
+
+/// What the use cases work with.
+fn env(ctx: Context<Config>) -> anyhow::Result<Env> {
+    Ok(Env {
+        stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
+        currencies: Arc::new(Currencies::new(ctx.pool.clone())),
+        pool: ctx.pool,
+        charge: ctx.config.charge,
+        clock: system_clock(),
+        new_id: Uuid::now_v7,
+    })
 }
 
 /// The one place that asks the system for the time.

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use serde::Deserialize;
+use url::Url;
 
 use crate::stripe::StripeConfig;
 
@@ -15,6 +16,8 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `[charge]`
     pub charge: ChargeConfig,
+    /// `[fallback]`
+    pub fallback: FallbackConfig,
     /// `[jobs]`
     pub jobs: JobsConfig,
 }
@@ -48,12 +51,53 @@ impl ChargeConfig {
     }
 }
 
-/// `[jobs]`: when each job runs (cron, UTC) and how much it does.
+/// `[fallback]`: whether and how the monolith is asked for payments that are not here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FallbackConfig {
+    /// The phase that the domain is in.
+    pub phase: Phase,
+    /// The monolith itself, not the gateway before it. Needed in `ramp`.
+    pub legacy_url: Option<Url>,
+    /// Milliseconds that the monolith gets to answer.
+    pub timeout_ms: u32,
+    /// Bytes of an answer at most.
+    pub max_body_bytes: usize,
+}
+
+impl FallbackConfig {
+    /// [`FallbackConfig::timeout_ms`] as a duration.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms.into())
+    }
+}
+
+/// How far the domain has moved from the monolith to this service.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The monolith serves.
+    Legacy,
+    /// The monolith serves; this service runs beside it.
+    Shadow,
+    /// A share of the users is served here.
+    Ramp,
+    /// This service serves.
+    New,
+    /// The monolith's side is gone.
+    Retired,
+}
+
+/// `[jobs]`: when each job runs (cron, UTC) and how much it does. With an empty schedule a job never runs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobsConfig {
     /// Finds out what became of calls to Stripe whose outcome got lost.
     pub reconcile_pending_payments: ReconcileConfig,
+    /// Sends what payments brought to the bank.
+    pub create_payouts: JobConfig,
+    /// Compares ledger, payments and Stripe for the day before.
+    pub tie_out: JobConfig,
     /// Deletes expired idempotency keys and old rows of the inbox.
     pub purge_expired: PurgeConfig,
 }
@@ -80,4 +124,12 @@ pub struct PurgeConfig {
     pub batch: NonZeroU32,
     /// Days that the inbox remembers an event; longer than a dead event waits for its replay.
     pub keep_inbox_days: u32,
+}
+
+/// One job of `[jobs]` that has nothing but a schedule.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobConfig {
+    /// Schedule.
+    pub cron: String,
 }

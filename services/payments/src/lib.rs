@@ -8,6 +8,7 @@
 #![deny(clippy::float_arithmetic, clippy::float_cmp, clippy::lossy_float_literal)]
 
 mod app;
+mod cli;
 pub mod config;
 pub mod currencies;
 pub mod domain;

@@ -35,17 +35,21 @@ macro_rules! named {
 
 pub mod attempt;
 pub mod customer;
+pub mod dispute;
 pub mod fee;
 pub mod fingerprint;
 pub mod invoice;
 pub mod ledger;
 pub mod money;
 pub mod payment;
+pub mod payout;
 pub mod period;
 pub mod proration;
 pub mod refund;
 pub mod stripe_key;
 pub mod subscription;
+pub mod tie_out;
+pub mod webhook;
 
 /// `Some` of a text that is not empty, cut to what its column holds: nothing stands for an empty one.
 pub(crate) fn text(text: Option<&str>, most_chars: usize) -> Option<&str> {

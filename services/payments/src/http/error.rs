@@ -8,6 +8,7 @@ use crate::use_cases::change::ChangeError;
 use crate::use_cases::charge::ChargeError;
 use crate::use_cases::payment_methods::MethodError;
 use crate::use_cases::refund::RefundError;
+use crate::use_cases::webhooks::WebhookError;
 
 /// What the present state of a thing does not allow.
 pub(super) static INVALID_STATE: Kind = Kind {
@@ -57,6 +58,9 @@ pub enum ApiError {
     /// A refund.
     #[error(transparent)]
     Refund(#[from] RefundError),
+    /// An event of Stripe's.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// The database.
     #[error(transparent)]
     Database(#[from] sqlx::Error),
@@ -76,6 +80,7 @@ impl From<ApiError> for Problem {
             ApiError::Change(error) => of_change(error),
             ApiError::Method(error) => of_method(error, "stripePaymentMethodId"),
             ApiError::Refund(error) => of_refund(error),
+            ApiError::Webhook(error) => of_webhook(&error),
             ApiError::Database(error) => Self::database(&error),
         }
     }
@@ -135,6 +140,17 @@ fn of_method(error: MethodError, field: &str) -> Problem {
     }
 }
 
+/// Stripe sends again what is not answered with 2xx.
+fn of_webhook(error: &WebhookError) -> Problem {
+    if let WebhookError::Database(error) = error {
+        return Problem::database(error);
+    }
+    tracing::warn!(%error, "event not handled");
+    Problem::new(&UNAVAILABLE)
+        .retry_after(10)
+        .detail("The event could not be handled now. Send it again.")
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         Problem::from(self).into_response()
@@ -191,6 +207,13 @@ mod tests {
             (RefundError::MoreThanLeft.into(), 422, "invalid"),
             (declined.into(), 402, "payment-method-declined"),
             (MethodError::Stripe(away()).into(), 503, "unavailable"),
+            (WebhookError::Stripe(away()).into(), 503, "unavailable"),
+            (WebhookError::NotNow.into(), 503, "unavailable"),
+            (
+                WebhookError::Database(sqlx::Error::PoolTimedOut).into(),
+                503,
+                "unavailable",
+            ),
             (sqlx::Error::RowNotFound.into(), 500, "internal"),
         ] {
             let text = error.to_string();

@@ -3,6 +3,7 @@
 mod authorizations;
 mod charge;
 mod error;
+mod fallback;
 mod fields;
 mod get_balance;
 mod get_payment;
@@ -11,7 +12,9 @@ mod payment_methods;
 mod refunds;
 mod router;
 mod schema;
+mod stripe_webhook;
 mod to_its_end;
 
 pub use error::ApiError;
+pub use fallback::{Fallback, FallbackError};
 pub use router::{openapi, router};

@@ -18,6 +18,7 @@ use super::payment_methods::{
     __path_add_method, __path_delete_method, __path_list_methods, add_method, delete_method, list_methods,
 };
 use super::refunds::{__path_list_refunds, __path_refund, list_refunds, refund};
+use super::stripe_webhook::{__path_stripe_webhook, stripe_webhook};
 use super::to_its_end::to_its_end;
 use crate::use_cases::Env;
 
@@ -56,6 +57,7 @@ fn others() -> OpenApiRouter<Env> {
         .routes(routes!(list_methods, add_method))
         .routes(routes!(delete_method))
         .routes(routes!(list_refunds))
+        .routes(routes!(stripe_webhook))
 }
 
 /// The public API. `tasks` are those that a shutdown waits for: a charge runs to its end when its client hangs up.

@@ -7,10 +7,14 @@ pub mod attempt;
 pub mod charge;
 pub mod currency;
 pub mod customer;
+pub mod dispute;
 pub mod ledger;
 pub mod method;
 pub mod payment;
+pub mod payout;
 pub mod refund;
+pub mod tie_out;
+pub mod webhook_event;
 
 use sqlx::FromRow;
 use time::OffsetDateTime;

@@ -61,6 +61,24 @@ pub async fn get(connection: &mut PgConnection, id: i64) -> Result<Option<Refund
     .await
 }
 
+/// A refund by Stripe's id.
+///
+/// # Errors
+/// The database's.
+pub async fn of_stripe(
+    connection: &mut PgConnection,
+    stripe_refund_id: &str,
+) -> Result<Option<Refund>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        refund_columns!(),
+        " FROM refund WHERE stripe_refund_id = $1"
+    ))
+    .bind(stripe_refund_id)
+    .fetch_optional(connection)
+    .await
+}
+
 /// The refund of a payment that was asked for with a client's key.
 ///
 /// # Errors

@@ -28,10 +28,72 @@ pub struct BalanceTransaction {
     /// ISO 4217, in lower case.
     pub currency: String,
     /// What caused it: a charge, a refund, a dispute, a payout.
-    #[serde(default, deserialize_with = "id_of")]
-    pub source: Option<String>,
+    #[serde(default)]
+    pub source: Option<Source>,
     /// Seconds since 1970.
     pub created: i64,
+}
+
+/// What caused a movement of money.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "Sent")]
+pub struct Source {
+    /// `ch_…`, `re_…`, `dp_…`, `po_…`
+    pub id: String,
+    /// The PaymentIntent of a charge or a refund.
+    pub payment_intent: Option<String>,
+    /// What moved by its own account, in minor units of its own currency: the movement itself may be in another, where Stripe
+    /// converted.
+    pub moved: Option<(i64, String)>,
+    /// A charge whose money is only reserved. Stripe lists it when it is captured, localstripe at once.
+    pub is_reserved: bool,
+}
+
+/// A source as Stripe sends it: its id, or the object where Stripe was asked to expand it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Sent {
+    Id(String),
+    Object {
+        id: String,
+        #[serde(default, deserialize_with = "id_of")]
+        payment_intent: Option<String>,
+        #[serde(default)]
+        amount: Option<i64>,
+        /// Of a charge: less than its amount after a partial capture.
+        #[serde(default)]
+        amount_captured: Option<i64>,
+        #[serde(default)]
+        currency: Option<String>,
+        #[serde(default)]
+        captured: Option<bool>,
+    },
+}
+
+impl From<Sent> for Source {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Id(id) => Self {
+                id,
+                payment_intent: None,
+                moved: None,
+                is_reserved: false,
+            },
+            Sent::Object {
+                id,
+                payment_intent,
+                amount,
+                amount_captured,
+                currency,
+                captured,
+            } => Self {
+                id,
+                payment_intent,
+                moved: amount_captured.or(amount).zip(currency),
+                is_reserved: captured == Some(false),
+            },
+        }
+    }
 }
 
 /// The kinds of movement that our ledger knows (<https://docs.stripe.com/reports/balance-transaction-types>).
@@ -70,14 +132,14 @@ impl Listed for BalanceTransaction {
 }
 
 impl StripeClient {
-    /// The movements of a time, newest first, page after page as they are asked for.
+    /// The movements of a time with what caused them, newest first, page after page as they are asked for.
     pub fn list_balance_transactions(
         &self,
         created: Created,
         deadline: Instant,
     ) -> impl Stream<Item = Result<BalanceTransaction, StripeError>> + Send {
         let keep = move |transaction: &BalanceTransaction| created.contains(transaction.created);
-        let filters = created.filter(Form::new());
+        let filters = created.filter(Form::new().nested("expand", 0, "data.source"));
         self.list(
             "balance_transactions.list",
             "balance_transactions",

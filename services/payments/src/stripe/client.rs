@@ -117,7 +117,7 @@ impl StripeClient {
     }
 
     /// Whether this is Stripe and no stand-in.
-    pub(super) fn is_stripe_itself(&self) -> bool {
+    pub fn is_stripe_itself(&self) -> bool {
         self.inner.config.base_url.is_stripe_itself()
     }
 

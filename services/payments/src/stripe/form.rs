@@ -27,6 +27,12 @@ impl Form {
         self.with(&format!("{name}[{key}]"), value)
     }
 
+    /// Those of the parameters that ask for objects in the place of ids (<https://docs.stripe.com/api/expanding_objects>).
+    pub(super) fn expansions(&self) -> Self {
+        let kept = self.0.iter().filter(|(name, _)| name.starts_with("expand["));
+        Self(kept.cloned().collect())
+    }
+
     /// The encoded text; empty without parameters.
     pub(super) fn encode(&self) -> String {
         Serializer::new(String::new()).extend_pairs(&self.0).finish()

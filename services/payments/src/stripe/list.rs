@@ -90,8 +90,11 @@ impl StripeClient {
                 Cursor::Start(filters) => {
                     match self.page(operation, resource, filters.clone(), deadline).await {
                         Err(StripeError::Refused(_)) if !self.is_stripe_itself() => {
-                            let all = self.page(operation, resource, Form::new(), deadline).await?;
-                            (all, Form::new())
+                            let expansions = filters.expansions();
+                            let all = self
+                                .page(operation, resource, expansions.clone(), deadline)
+                                .await?;
+                            (all, expansions)
                         }
                         page => (page?, filters),
                     }

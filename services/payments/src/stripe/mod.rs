@@ -45,7 +45,7 @@ mod telemetry;
 mod webhooks;
 mod wire;
 
-pub use balance_transactions::{BalanceTransaction, BalanceTransactionKind};
+pub use balance_transactions::{BalanceTransaction, BalanceTransactionKind, Source};
 pub use charges::Charge;
 pub use client::{SetupError, StripeClient};
 pub use config::{

@@ -10,10 +10,13 @@ pub mod customers;
 mod outcome;
 pub mod payment_methods;
 pub mod payments;
+pub mod payouts;
 pub mod reconcile;
 pub mod refund;
 pub mod settle;
 pub mod settle_refund;
+pub mod tie_out;
+pub mod webhooks;
 
 use std::sync::Arc;
 

@@ -172,7 +172,10 @@ async fn the_balance_tells_of_every_movement_of_a_time_across_pages() {
         .collect();
     assert_eq!(refunds.len(), 1);
     assert_eq!((refunds[0].amount, refunds[0].fee), (-300, 0));
-    assert_eq!(refunds[0].source.as_deref(), Some(refunded.as_str()));
+    let source = refunds[0].source.as_ref().expect("a source");
+    assert_eq!(source.id, refunded);
+    assert_eq!(source.payment_intent.as_deref(), Some(intent.as_str()));
+    assert_eq!(source.moved, Some((300, "usd".to_owned())));
     assert_eq!(listed(now + hour, now + hour * 2).await, Ok(vec![]));
 }
 
