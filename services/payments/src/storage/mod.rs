@@ -4,11 +4,16 @@
 //! `Option`.
 
 pub mod charge;
+pub mod coupon;
 pub mod currency;
 pub mod customer;
+pub mod invoice;
+pub mod invoice_payment;
 pub mod ledger;
 pub mod method;
 pub mod payment;
+pub mod plan;
+pub mod subscription;
 
 use crate::domain::text;
 
