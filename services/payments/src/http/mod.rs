@@ -5,10 +5,12 @@ mod error;
 mod fields;
 mod get_balance;
 mod get_payment;
+mod list_invoices;
 mod list_payments;
 mod payment_methods;
 mod router;
 mod schema;
+mod subscriptions;
 
 pub use error::ApiError;
 pub use router::{openapi, router};

@@ -6,14 +6,13 @@
 use banyan_idempotency::{Answer, Claimed, Fingerprint, IdempotentRequest, Refusal};
 use time::{Duration, OffsetDateTime};
 
-use super::{EFFECT_OWNER, Env, outcome_of};
+use super::{EFFECT_OWNER, Env, ask};
 use crate::domain::customer::WantedMethod;
 use crate::domain::fingerprint;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::payment::{ChargeResult, Outcome, Payment, PaymentStatus, Reason};
 use crate::storage::charge::{self, Begin, Begun, NewCharge, Settlement};
 use crate::storage::customer;
-use crate::stripe::{CaptureMethod, CreatePaymentIntent, IdempotencyKey};
 use crate::use_cases::customers::{CustomerError, customer_of};
 use crate::use_cases::payment_methods::{MethodError, find_or_add};
 
@@ -258,29 +257,7 @@ impl Work<'_> {
         method: &str,
     ) -> Result<Answer, ChargeError> {
         let env = self.env;
-        let currency = payment.currency.to_string();
-        let request = CreatePaymentIntent {
-            payment_id: payment.id,
-            amount: payment.amount.0,
-            currency: &currency,
-            customer,
-            payment_method: method,
-            capture: if payment.capture {
-                CaptureMethod::Automatic
-            } else {
-                CaptureMethod::Manual
-            },
-            off_session: payment.off_session,
-        };
-        let outcome = match IdempotencyKey::charge(payment.user_id, &payment.idempotency_key) {
-            Ok(key) => outcome_of(
-                &env.stripe
-                    .create_payment_intent(&request, &key, env.deadline())
-                    .await,
-            ),
-            // A key that no client of ours could have sent: Stripe is not asked, and what became of it stays unknown.
-            Err(_) => Outcome::of(ChargeResult::Unknown),
-        };
+        let outcome = ask(env, &payment, customer, method).await;
         let settlement = self.settlement(&payment, &outcome);
         let mut connection = env.pool.acquire().await?;
         let Some(after) = payment.after(&outcome, settlement.now) else {

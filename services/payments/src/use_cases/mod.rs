@@ -1,10 +1,18 @@
 //! One file per use case. A use case owns its transactions; none is open while Stripe is called.
 
 pub mod balance;
+mod billing;
+pub mod cancel_subscription;
 pub mod charge;
 pub mod customers;
+pub mod erase_user;
+mod invoice_payments;
+pub mod invoices;
 mod outcome;
 pub mod payment_methods;
+pub mod renew;
+pub mod settle;
+pub mod subscribe;
 
 use std::sync::Arc;
 
@@ -16,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{config::ChargeConfig, currencies::Currencies, stripe::StripeClient};
 
-pub use outcome::{of_intent, outcome_of};
+pub use outcome::{ask, of_intent, outcome_of};
 
 /// Tells the time, UTC. Passed in, so that tests move it.
 pub type Clock = fn() -> OffsetDateTime;

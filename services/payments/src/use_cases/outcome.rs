@@ -1,13 +1,43 @@
 //! What Stripe's answer means for a payment.
 
 use crate::domain::money::Minor;
-use crate::domain::payment::{ChargeResult, Outcome};
-use crate::stripe::{IntentOutcome, PaymentIntent, StripeError};
+use crate::domain::payment::{ChargeResult, Outcome, Payment};
+use crate::stripe::{
+    CaptureMethod, CreatePaymentIntent, IdempotencyKey, IntentOutcome, PaymentIntent, StripeError,
+};
+use crate::use_cases::Env;
 
 /// What the user is told when a bank gave no words of its own.
 const DECLINED: &str = "Your card was declined.";
 /// What the user is told when Stripe took the request for wrong.
 const REFUSED: &str = "The payment could not be processed.";
+
+/// Asks Stripe to charge a payment that is noted, with its ids of customer and card: the same request under the same key each time.
+pub async fn ask(env: &Env, payment: &Payment, customer: &str, payment_method: &str) -> Outcome {
+    let currency = payment.currency.to_string();
+    let request = CreatePaymentIntent {
+        payment_id: payment.id,
+        amount: payment.amount.0,
+        currency: &currency,
+        customer,
+        payment_method,
+        capture: if payment.capture {
+            CaptureMethod::Automatic
+        } else {
+            CaptureMethod::Manual
+        },
+        off_session: payment.off_session,
+    };
+    match IdempotencyKey::charge(payment.user_id, &payment.idempotency_key) {
+        Ok(key) => outcome_of(
+            &env.stripe
+                .create_payment_intent(&request, &key, env.deadline())
+                .await,
+        ),
+        // A key that no client of ours could have sent: Stripe is not asked, and what became of it stays unknown.
+        Err(_) => Outcome::of(ChargeResult::Unknown),
+    }
+}
 
 /// The outcome of a call that charges. Whatever is not certain is unknown, never failed; and what is certainly not done, such as a
 /// request that was never sent, is unknown too: the payment stays `pending` and is tried again under its key.
