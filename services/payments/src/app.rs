@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use banyan_messaging::Consumer;
 use banyan_service_kit::{App, Context, Service};
 use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::config::Config;
+use crate::consumers::{CONSUMED, Events};
 use crate::currencies::Currencies;
-use crate::http;
 use crate::stripe::{self, StripeClient, full_jitter};
 use crate::use_cases::{Clock, Env};
+use crate::{http, jobs};
 
 /// The payments service.
 #[derive(Debug, Clone, Copy)]
@@ -37,15 +39,24 @@ impl Service for Payments {
     }
 
     async fn build(ctx: Context<Config>) -> anyhow::Result<App> {
+        let Config { stripe, charge, jobs } = ctx.config;
         let env = Env {
-            stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
+            stripe: StripeClient::new(stripe, full_jitter)?,
             currencies: Arc::new(Currencies::new(ctx.pool.clone())),
             pool: ctx.pool,
-            charge: ctx.config.charge,
+            charge,
             clock: system_clock(),
             new_id: Uuid::now_v7,
         };
-        Ok(App::new(http::router(env, ctx.tasks)).relay("/payments"))
+        let mut app = App::new(http::router(env.clone(), ctx.tasks)).relay("/payments");
+        for job in jobs::all(&jobs, &env)? {
+            app = app.job(job);
+        }
+        let kit = ctx.kit;
+        Ok(app.consumer(move |shutdown| {
+            let (broker, consumer) = (kit.broker.clone(), kit.consumer.clone());
+            Consumer::new(Self::NAME, CONSUMED, broker, consumer, Events::new(env.clone())).run(shutdown)
+        }))
     }
 }
 

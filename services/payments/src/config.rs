@@ -14,6 +14,26 @@ pub struct Config {
     pub stripe: StripeConfig,
     /// `[charge]`
     pub charge: ChargeConfig,
+    /// `[jobs]`
+    pub jobs: JobsConfig,
+}
+
+/// `[jobs]`: when each job runs (cron, UTC) and how much it does.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsConfig {
+    /// Bills the next periods.
+    pub renew_subscriptions: RenewConfig,
+}
+
+/// `[jobs.renew_subscriptions]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewConfig {
+    /// Schedule.
+    pub cron: String,
+    /// Subscriptions in one run at most.
+    pub limit: u32,
 }
 
 /// `[charge]`: the time a call to Stripe gets, and how long keys are remembered.

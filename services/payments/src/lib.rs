@@ -9,9 +9,11 @@
 
 mod app;
 pub mod config;
+pub mod consumers;
 pub mod currencies;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod storage;
 pub mod stripe;
 pub mod use_cases;
