@@ -67,6 +67,8 @@ pub struct Split {
     pub basis_points: u16,
     /// Address and port of the service.
     pub upstream: String,
+    /// Addresses below the prefix that are no user's: the service has them as soon as it has any user.
+    pub shared: Vec<String>,
 }
 
 /// The template's variables: the settings, and what follows from where this nginx lives.

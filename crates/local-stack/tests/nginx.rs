@@ -19,6 +19,7 @@ fn settings(port: u16, basis_points: u16) -> GatewaySettings {
         rollout: "notifications-v2".into(),
         basis_points,
         upstream: "127.0.0.1:1".into(),
+        shared: vec!["/api/notifications/webhook".into()],
     };
     let listen = format!("127.0.0.1:{port}");
     GatewaySettings {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Extension;
+use banyan_messaging::Consumer;
 use banyan_service_kit::{App, Context, Service};
 use sqlx::migrate::Migrator;
 use time::OffsetDateTime;
@@ -12,9 +13,11 @@ use uuid::Uuid;
 
 use crate::cli;
 use crate::config::Config;
+use crate::consumers::{CONSUMED, Events};
 use crate::currencies::Currencies;
-use crate::http::{self, Fallback};
+use crate::http;
 use crate::jobs;
+use crate::monolith::Monolith;
 use crate::stripe::{self, StripeClient, WebhookVerifier, full_jitter};
 use crate::use_cases::{Clock, Env};
 
@@ -42,19 +45,19 @@ impl Service for Payments {
     }
 
     async fn build(ctx: Context<Config>) -> anyhow::Result<App> {
-        let config = ctx.config.clone();
-        let tasks = ctx.tasks.clone();
+        let (config, kit, tasks) = (ctx.config.clone(), ctx.kit.clone(), ctx.tasks.clone());
         let env = env(ctx)?;
         let verifier = WebhookVerifier::new(config.stripe.webhook_secret);
         let mut router = http::router(env.clone(), tasks).layer(Extension(Arc::new(verifier)));
-        if let Some(fallback) = Fallback::new(&config.fallback).context("[fallback]")? {
-            router = fallback.behind(router);
+        if let Some(monolith) = env.monolith.clone() {
+            router = http::with_fallback(router, monolith);
         }
-        let mut app = App::new(router).relay("/payments");
-        for job in jobs::all(&config.jobs, &env)? {
-            app = app.job(job);
-        }
-        Ok(app)
+        let jobs = jobs::all(&config.jobs, &env)?;
+        let app = App::new(router).relay("/payments").consumer(move |shutdown| {
+            let (broker, consumer) = (kit.broker.clone(), kit.consumer.clone());
+            Consumer::new(Self::NAME, CONSUMED, broker, consumer, Events::new(env.clone())).run(shutdown)
+        });
+        Ok(jobs.into_iter().fold(app, App::job))
     }
 
     fn verbs() -> Vec<clap::Command> {
@@ -74,6 +77,7 @@ impl Service for Payments {
 fn env(ctx: Context<Config>) -> anyhow::Result<Env> {
     Ok(Env {
         stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
+        monolith: Monolith::new(&ctx.config.fallback).context("[fallback]")?,
         currencies: Arc::new(Currencies::new(ctx.pool.clone())),
         pool: ctx.pool,
         charge: ctx.config.charge,

@@ -94,6 +94,8 @@ pub enum Phase {
 pub struct JobsConfig {
     /// Finds out what became of calls to Stripe whose outcome got lost.
     pub reconcile_pending_payments: ReconcileConfig,
+    /// Bills the next periods of subscriptions.
+    pub renew_subscriptions: RenewConfig,
     /// Sends what payments brought to the bank.
     pub create_payouts: JobConfig,
     /// Compares ledger, payments and Stripe for the day before.
@@ -112,6 +114,16 @@ pub struct ReconcileConfig {
     pub batch: NonZeroU32,
     /// How many are asked about at the same time; each takes a connection to the database between its calls.
     pub concurrency: NonZeroU32,
+}
+
+/// `[jobs.renew_subscriptions]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewConfig {
+    /// Schedule.
+    pub cron: String,
+    /// Subscriptions in one run at most.
+    pub limit: u32,
 }
 
 /// `[jobs.purge_expired]`

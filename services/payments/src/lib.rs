@@ -10,10 +10,12 @@
 mod app;
 mod cli;
 pub mod config;
+pub mod consumers;
 pub mod currencies;
 pub mod domain;
 pub mod http;
 pub mod jobs;
+pub mod monolith;
 pub mod storage;
 pub mod stripe;
 pub mod use_cases;

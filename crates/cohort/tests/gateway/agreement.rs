@@ -36,6 +36,7 @@ fn gateway() -> Gateway {
         rollout: ROLLOUT.to_owned(),
         basis_points,
         upstream: unused_port(),
+        shared: Vec::new(),
     });
     Gateway::start(unused_port(), &splits)
 }

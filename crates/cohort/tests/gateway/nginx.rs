@@ -22,6 +22,7 @@ pub(crate) struct Split {
     pub(crate) rollout: String,
     pub(crate) basis_points: u16,
     pub(crate) upstream: SocketAddr,
+    pub(crate) shared: Vec<String>,
 }
 
 /// A running nginx; ends with the value.

@@ -58,6 +58,7 @@ fn notifications(basis_points: u16, upstream: SocketAddr) -> Split {
         rollout: "notifications-v2".to_owned(),
         basis_points,
         upstream,
+        shared: vec!["/api/notifications/webhook".to_owned()],
     }
 }
 
@@ -133,6 +134,19 @@ fn without_a_share_the_service_gets_nothing_and_with_all_of_it_everybody_known()
         "new"
     );
     assert_eq!(body(&all.get("/api/notifications/", &[]))["name"], "legacy");
+}
+
+#[test]
+fn what_is_no_users_is_the_services_as_soon_as_it_has_any_user() {
+    for (basis_points, expected) in [(0, "legacy"), (1, "new"), (10_000, "new")] {
+        let gateway = gateway(basis_points);
+        // Whoever asks: 2 is in from 7793 basis points.
+        for who in ["X-Nobody: here".to_owned(), authorization(2)] {
+            let answer = gateway.get("/api/notifications/webhook?x=1", &[&who]);
+            assert_eq!(body(&answer)["name"], expected, "{basis_points}");
+            assert_eq!(header(&answer, "X-Migration-Backend"), [expected]);
+        }
+    }
 }
 
 #[test]

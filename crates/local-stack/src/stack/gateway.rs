@@ -22,19 +22,24 @@ impl Gateway {
     pub(super) fn prepare(layout: &Layout) -> Result<Self, StackError> {
         let nginx = Nginx::new(&layout.file("nginx"), &layout.root.join("deploy/nginx"))?;
         let address = |process: &str| format!("127.0.0.1:{}", layout.port(process));
-        let rollout = "notifications-v2";
-        let notifications = Split {
-            name: "notifications".to_owned(),
-            prefix: "/api/notifications/".to_owned(),
-            rollout: rollout.to_owned(),
-            basis_points: rollouts::basis_points(&layout.file("rollouts.json"), rollout)?,
-            upstream: address("notifications"),
+        let split = |name: &str, rollout: &str, shared: &[&str]| {
+            Ok::<_, StackError>(Split {
+                name: name.to_owned(),
+                prefix: format!("/api/{name}/"),
+                rollout: rollout.to_owned(),
+                basis_points: rollouts::basis_points(&layout.file("rollouts.json"), rollout)?,
+                upstream: address(name),
+                shared: shared.iter().map(|address| (*address).to_owned()).collect(),
+            })
         };
         let (listen, legacy) = (address("gateway"), address("monolith"));
         let settings = GatewaySettings {
             listen,
             legacy,
-            splits: vec![notifications],
+            splits: vec![
+                split("notifications", "notifications-v2", &[])?,
+                split("payments", "payments", &["/api/payments/webhooks/stripe"])?,
+            ],
             syslog: None,
         };
         let (generation, changed) = nginx.configure(&settings)?;

@@ -143,6 +143,9 @@ impl Surroundings<'_> {
                 ("STRIPE__BASE_URL", self.layout.url("stripe")),
                 ("STRIPE__SECRET_KEY", STRIPE_KEY.to_owned()),
                 ("STRIPE__WEBHOOK_SECRET", self.webhook_secret.clone()),
+                // The gateway decides who is served here; whatever it decides, the monolith's payments may be asked for.
+                ("FALLBACK__PHASE", "ramp".to_owned()),
+                ("FALLBACK__LEGACY_URL", self.layout.url("monolith")),
             ]);
         }
         if name == "cutover" {

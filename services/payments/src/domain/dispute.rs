@@ -108,7 +108,7 @@ pub fn payment_status(payment: &Payment, is_disputed: bool) -> PaymentStatus {
     if is_disputed {
         PaymentStatus::Disputed
     } else {
-        super::refund::payment_status(payment.amount, payment.amount_refunded)
+        super::refund::undisputed_status(payment.amount, payment.amount_refunded)
     }
 }
 

@@ -1,6 +1,9 @@
 //! What an invoice says: price, credit for unused time, discount. All in whole minor units of one currency.
 
-use super::money::Minor;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::money::{CurrencyCode, Minor};
 
 named! {
     /// Where an invoice stands, in Stripe's words.
@@ -15,16 +18,6 @@ named! {
         Uncollectible = "uncollectible",
         /// Not to be paid any more.
         Void = "void",
-    }
-}
-
-named! {
-    /// Which invoices a coupon lowers.
-    Duration {
-        /// The first.
-        Once = "once",
-        /// Every one.
-        Forever = "forever",
     }
 }
 
@@ -73,6 +66,64 @@ impl Totals {
     }
 }
 
+/// What a subscription costs for a period.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Invoice {
+    /// Id of the row.
+    pub id: i64,
+    /// [`number`]
+    pub number: String,
+    /// Who is to pay.
+    pub user_id: i64,
+    /// What for.
+    pub subscription_id: i64,
+    /// The latest payment; one that failed is followed by another. `None` for an invoice of nothing.
+    pub payment_id: Option<i64>,
+    /// Where it stands.
+    pub status: InvoiceStatus,
+    /// Currency of every amount here.
+    pub currency: CurrencyCode,
+    /// The sums.
+    pub totals: Totals,
+    /// Start of the period, UTC.
+    pub period_start: OffsetDateTime,
+    /// Its end.
+    pub period_end: OffsetDateTime,
+    /// When it was made, UTC.
+    pub created_at: OffsetDateTime,
+    /// When it was paid, UTC.
+    pub paid_at: Option<OffsetDateTime>,
+}
+
+/// A position of an invoice.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct InvoiceLine {
+    /// The plan that is charged or credited.
+    pub plan_id: i64,
+    /// In words.
+    pub description: String,
+    /// In the invoice's currency; below zero in a credit.
+    pub amount: Minor,
+    /// From when, UTC.
+    pub period_start: OffsetDateTime,
+    /// Until when.
+    pub period_end: OffsetDateTime,
+    /// Whether it is a credit for unused time.
+    pub proration: bool,
+}
+
+/// The idempotency key of a payment of an invoice, the monolith's. `id` is not to be guessed: a client could otherwise use the same key
+/// for a payment of its own.
+pub fn payment_key(invoice_id: i64, id: Uuid) -> String {
+    format!("invoice:{invoice_id}:{id}")
+}
+
+/// The invoice that a payment with such a key was made for.
+pub fn of_payment_key(key: &str) -> Option<i64> {
+    let (invoice_id, _) = key.strip_prefix("invoice:")?.split_once(':')?;
+    invoice_id.parse().ok()
+}
+
 /// The number of an invoice, from the sequence of numbers.
 pub fn number(sequence: i64) -> String {
     format!("INV-{sequence:08}")
@@ -112,6 +163,16 @@ mod tests {
                 }
                 None => prop_assert!(price + credit - off.0 < 0),
             }
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_payment_names_its_invoice() {
+        let key = payment_key(1_099_511_627_776, Uuid::nil());
+        assert_eq!(key, "invoice:1099511627776:00000000-0000-0000-0000-000000000000");
+        assert_eq!(of_payment_key(&key), Some(1_099_511_627_776));
+        for other in ["invoice:7", "invoice::x", "invoice:7x:y", "order:7:x", ""] {
+            assert_eq!(of_payment_key(other), None, "{other}");
         }
     }
 

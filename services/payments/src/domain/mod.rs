@@ -34,6 +34,7 @@ macro_rules! named {
 }
 
 pub mod attempt;
+pub mod coupon;
 pub mod customer;
 pub mod dispute;
 pub mod fee;

@@ -75,7 +75,14 @@ impl RefundOutcome {
 pub fn payment_status(payment: &Payment, refunded: Minor) -> PaymentStatus {
     if payment.status == PaymentStatus::Disputed {
         PaymentStatus::Disputed
-    } else if refunded == payment.amount {
+    } else {
+        undisputed_status(payment.amount, refunded)
+    }
+}
+
+/// The status of a payment of so much, of which so much was given back, that nobody disputes.
+pub fn undisputed_status(amount: Minor, refunded: Minor) -> PaymentStatus {
+    if refunded == amount {
         PaymentStatus::Refunded
     } else if refunded > Minor::ZERO {
         PaymentStatus::PartiallyRefunded

@@ -8,6 +8,7 @@ use crate::use_cases::change::ChangeError;
 use crate::use_cases::charge::ChargeError;
 use crate::use_cases::payment_methods::MethodError;
 use crate::use_cases::refund::RefundError;
+use crate::use_cases::subscribe::SubscribeError;
 use crate::use_cases::webhooks::WebhookError;
 
 /// What the present state of a thing does not allow.
@@ -24,6 +25,14 @@ pub(super) static PAYMENT_METHOD_DECLINED: Kind = Kind {
     status: 402,
     title: "Payment method declined",
     meaning: "The bank refused the payment method. Use another one.",
+};
+
+/// The user has what is asked for.
+pub(super) static ALREADY_SUBSCRIBED: Kind = Kind {
+    slug: "already-subscribed",
+    status: 409,
+    title: "Already subscribed",
+    meaning: "There is a subscription to this plan already.",
 };
 
 /// Why an operation failed.
@@ -52,6 +61,9 @@ pub enum ApiError {
     /// A capture or a cancellation.
     #[error(transparent)]
     Change(#[from] ChangeError),
+    /// A subscription.
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
     /// A payment method.
     #[error(transparent)]
     Method(#[from] MethodError),
@@ -72,12 +84,10 @@ impl From<ApiError> for Problem {
             ApiError::Problem(problem) => problem,
             ApiError::ForeignUser => Self::new(&FORBIDDEN).detail("userId must be the caller's own."),
             ApiError::Missing(what) => Self::not_found(format!("There is no such {what}.")),
-            ApiError::InvalidState { detail, retry } => {
-                let problem = Self::new(&INVALID_STATE).detail(detail);
-                if retry { problem.retry_after(1) } else { problem }
-            }
+            ApiError::InvalidState { detail, retry } => invalid_state(detail, retry),
             ApiError::Charge(error) => of_charge(error),
             ApiError::Change(error) => of_change(error),
+            ApiError::Subscribe(error) => of_subscribe(error),
             ApiError::Method(error) => of_method(error, "stripePaymentMethodId"),
             ApiError::Refund(error) => of_refund(error),
             ApiError::Webhook(error) => of_webhook(&error),
@@ -93,9 +103,7 @@ fn of_charge(error: ChargeError) -> Problem {
             Problem::invalid("paymentMethodId", "is not one of your payment methods")
         }
         ChargeError::Method(error) => of_method(error, "paymentMethodId"),
-        ChargeError::StripeAway => Problem::new(&UNAVAILABLE).retry_after(2).detail(
-            "The payment provider does not answer, nothing was charged. Try again with the same Idempotency-Key.",
-        ),
+        ChargeError::StripeAway => nothing_charged(),
         ChargeError::Database(error) => Problem::database(&error),
         ChargeError::Answer(error) => Problem::internal(&error),
     }
@@ -124,6 +132,44 @@ fn of_refund(error: RefundError) -> Problem {
         RefundError::Database(error) => Problem::database(&error),
         RefundError::Answer(error) => Problem::internal(&error),
     }
+}
+
+fn of_subscribe(error: SubscribeError) -> Problem {
+    match error {
+        SubscribeError::Closed => Problem::new(&FORBIDDEN).detail("This account cannot subscribe."),
+        SubscribeError::NoSuchPlan => Problem::invalid("planId", "is not a plan that can be subscribed to"),
+        SubscribeError::NotYourMethod => {
+            Problem::invalid("paymentMethodId", "is not one of your payment methods")
+        }
+        SubscribeError::Method(error) => of_method(error, "paymentMethodId"),
+        SubscribeError::Coupon(refusal) => Problem::invalid("couponCode", refusal.to_string()),
+        SubscribeError::AlreadySubscribed => {
+            Problem::new(&ALREADY_SUBSCRIBED).detail("There is a subscription to this plan already.")
+        }
+        SubscribeError::Undecided => invalid_state(
+            "The outcome of an earlier subscription's payment is not known yet.",
+            true,
+        ),
+        SubscribeError::PastDue => invalid_state("The current subscription has an unpaid invoice.", false),
+        SubscribeError::WouldPayOut => invalid_state(
+            "The unused time of the current plan is worth more than the new plan.",
+            false,
+        ),
+        SubscribeError::StripeAway => nothing_charged(),
+        SubscribeError::Database(error) => Problem::database(&error),
+        SubscribeError::Answer(error) => Problem::internal(&error),
+    }
+}
+
+fn invalid_state(detail: &'static str, retry: bool) -> Problem {
+    let problem = Problem::new(&INVALID_STATE).detail(detail);
+    if retry { problem.retry_after(1) } else { problem }
+}
+
+fn nothing_charged() -> Problem {
+    Problem::new(&UNAVAILABLE).retry_after(2).detail(
+        "The payment provider does not answer, nothing was charged. Try again with the same Idempotency-Key.",
+    )
 }
 
 fn of_method(error: MethodError, field: &str) -> Problem {
@@ -160,6 +206,7 @@ impl IntoResponse for ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::coupon::CouponRefusal;
     use crate::domain::payment::PaymentStatus;
     use crate::stripe::{NotSent, StripeError};
 
@@ -206,6 +253,24 @@ mod tests {
             ),
             (RefundError::MoreThanLeft.into(), 422, "invalid"),
             (declined.into(), 402, "payment-method-declined"),
+            (SubscribeError::Closed.into(), 403, "forbidden"),
+            (SubscribeError::NoSuchPlan.into(), 422, "invalid"),
+            (SubscribeError::NotYourMethod.into(), 422, "invalid"),
+            (
+                SubscribeError::Method(MethodError::NotUsable("is not a card")).into(),
+                422,
+                "invalid",
+            ),
+            (SubscribeError::Coupon(CouponRefusal::Used).into(), 422, "invalid"),
+            (
+                SubscribeError::AlreadySubscribed.into(),
+                409,
+                "already-subscribed",
+            ),
+            (SubscribeError::Undecided.into(), 409, "invalid-state"),
+            (SubscribeError::PastDue.into(), 409, "invalid-state"),
+            (SubscribeError::WouldPayOut.into(), 409, "invalid-state"),
+            (SubscribeError::StripeAway.into(), 503, "unavailable"),
             (MethodError::Stripe(away()).into(), 503, "unavailable"),
             (WebhookError::Stripe(away()).into(), 503, "unavailable"),
             (WebhookError::NotNow.into(), 503, "unavailable"),

@@ -4,128 +4,23 @@
 //! `Authorization` is passed on: the monolith decides what the caller may see. In every other phase the monolith is not asked. Nothing
 //! deletes a payment, so nothing that was deleted here can come back this way; payment methods, which can be detached, are not asked for.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use banyan_service_kit::Problem;
 use banyan_service_kit::problem::UNAVAILABLE;
-use banyan_tracing_setup::context;
-use bytes::{Bytes, BytesMut};
-use reqwest::redirect::Policy;
-use url::Url;
 
-use crate::config::{FallbackConfig, Phase};
+use crate::monolith::{Answer, MARK, Monolith};
 
-/// Marks what the monolith answered, and a request that was sent on: such a one is never sent on again.
-static MARK: HeaderName = HeaderName::from_static("x-migration-fallback");
-
-/// The monolith, to be asked for what is not here.
-#[derive(Clone, Debug)]
-pub struct Fallback(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    client: reqwest::Client,
-    legacy_url: Url,
-    max_body_bytes: usize,
-}
-
-/// Why the monolith cannot be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum FallbackError {
-    /// `fallback.legacy_url` is missing.
-    #[error("fallback.legacy_url must be set in the phase `ramp`")]
-    NoUrl,
-    /// The HTTP client.
-    #[error("the HTTP client for the monolith: {0}")]
-    Client(#[from] reqwest::Error),
-}
-
-/// An answer of the monolith's, whole.
-struct Answer {
-    status: StatusCode,
-    content_type: Option<HeaderValue>,
-    body: Bytes,
-}
-
-/// Why the monolith gave no answer that counts. Never the body, which is somebody's payment.
-#[derive(Debug, thiserror::Error)]
-enum NoAnswer {
-    #[error("{}", .0)]
-    Http(#[from] reqwest::Error),
-    #[error("status {0}")]
-    Status(StatusCode),
-    #[error("the answer is too large")]
-    TooLarge,
-}
-
-impl Fallback {
-    /// The monolith as the configuration names it; `None` in every phase but `ramp`.
-    ///
-    /// # Errors
-    /// [`FallbackError`].
-    pub fn new(config: &FallbackConfig) -> Result<Option<Self>, FallbackError> {
-        if config.phase != Phase::Ramp {
-            return Ok(None);
-        }
-        let legacy_url = config.legacy_url.clone().ok_or(FallbackError::NoUrl)?;
-        let client = reqwest::Client::builder()
-            .timeout(config.timeout())
-            .redirect(Policy::none())
-            .no_proxy()
-            .user_agent(concat!("banyan-payments/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Some(Self(Arc::new(Inner {
-            client,
-            legacy_url,
-            max_body_bytes: config.max_body_bytes,
-        }))))
-    }
-
-    /// The operations, with the monolith behind those that may be asked of it.
-    pub fn behind(self, router: Router) -> Router {
-        router.layer(middleware::from_fn_with_state(self, ask_where_missing))
-    }
-
-    async fn ask(&self, uri: &Uri, authorization: &HeaderValue) -> Result<Answer, NoAnswer> {
-        let mut url = self.0.legacy_url.clone();
-        url.set_path(uri.path());
-        url.set_query(uri.query());
-        let mut request = self.0.client.get(url).header(&MARK, "1");
-        let trace = context::current();
-        for (name, value) in [
-            ("traceparent", trace.traceparent),
-            ("tracestate", trace.tracestate),
-        ] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
-        let mut response = request.header(AUTHORIZATION, authorization).send().await?;
-        let status = response.status();
-        if !(status.is_success() || status.is_client_error()) {
-            return Err(NoAnswer::Status(status));
-        }
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > self.0.max_body_bytes {
-                return Err(NoAnswer::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer {
-            status,
-            content_type: response.headers().get(CONTENT_TYPE).cloned(),
-            body: body.freeze(),
-        })
-    }
+/// The operations, with the monolith behind those that may be asked of it.
+pub fn with_fallback(router: Router, monolith: Monolith) -> Router {
+    router.layer(middleware::from_fn_with_state(monolith, ask_where_missing))
 }
 
 /// The operation, where the monolith may be asked for it.
@@ -137,7 +32,7 @@ fn operation(method: &Method, path: Option<&MatchedPath>) -> Option<&'static str
     }
 }
 
-async fn ask_where_missing(State(fallback): State<Fallback>, request: Request, next: Next) -> Response {
+async fn ask_where_missing(State(monolith): State<Monolith>, request: Request, next: Next) -> Response {
     let wanted = operation(request.method(), request.extensions().get::<MatchedPath>());
     let uri = request.uri().clone();
     let authorization = request.headers().get(AUTHORIZATION).cloned();
@@ -154,7 +49,7 @@ async fn ask_where_missing(State(fallback): State<Fallback>, request: Request, n
         return here;
     }
     let started = Instant::now();
-    let answer = fallback.ask(&uri, &authorization).await;
+    let answer = monolith.read(&uri, &authorization).await;
     metrics::histogram!("banyan_payments_fallback_duration_seconds", "operation" => operation)
         .record(started.elapsed());
     match answer {
@@ -171,11 +66,11 @@ async fn ask_where_missing(State(fallback): State<Fallback>, request: Request, n
                     "refused"
                 },
             );
-            answer.into_response()
+            of_monolith(answer)
         }
         Err(error) => {
             count(operation, "error");
-            tracing::warn!(operation, error = %error, "the monolith was asked and did not answer");
+            tracing::warn!(operation, %error, "a payment was not found out about");
             // It may have the payment: to say that there is none could be a lie.
             Problem::new(&UNAVAILABLE)
                 .retry_after(1)
@@ -185,15 +80,13 @@ async fn ask_where_missing(State(fallback): State<Fallback>, request: Request, n
     }
 }
 
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        let mut headers = HeaderMap::new();
-        if let Some(content_type) = self.content_type {
-            headers.insert(CONTENT_TYPE, content_type);
-        }
-        headers.insert(MARK.clone(), HeaderValue::from_static("1"));
-        (self.status, headers, Body::from(self.body)).into_response()
+fn of_monolith(answer: Answer) -> Response {
+    let mut headers = HeaderMap::new();
+    if let Some(content_type) = answer.content_type {
+        headers.insert(CONTENT_TYPE, content_type);
     }
+    headers.insert(MARK.clone(), HeaderValue::from_static("1"));
+    (answer.status, headers, Body::from(answer.body)).into_response()
 }
 
 fn count(operation: &'static str, outcome: &'static str) {

@@ -7,14 +7,16 @@ mod fallback;
 mod fields;
 mod get_balance;
 mod get_payment;
+mod list_invoices;
 mod list_payments;
 mod payment_methods;
 mod refunds;
 mod router;
 mod schema;
 mod stripe_webhook;
+mod subscriptions;
 mod to_its_end;
 
 pub use error::ApiError;
-pub use fallback::{Fallback, FallbackError};
+pub use fallback::with_fallback;
 pub use router::{openapi, router};

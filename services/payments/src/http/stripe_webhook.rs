@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 
 use super::ApiError;
 use crate::stripe::{WebhookError, WebhookVerifier};
-use crate::use_cases::{Env, webhooks};
+use crate::use_cases::Env;
+use crate::use_cases::webhooks::{self, Delivery};
 
 /// Only what Stripe signed is believed.
 pub(super) static SIGNATURE_INVALID: Kind = Kind {
@@ -56,15 +57,21 @@ pub(super) async fn stripe_webhook(
     // A signature that is not ASCII is none of Stripe's.
     let signature = headers
         .get("stripe-signature")
-        .and_then(|value| value.to_str().ok());
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let event = verifier
-        .verify(signature.unwrap_or_default(), &body, env.now())
+        .verify(signature, &body, env.now())
         .map_err(|error| match error {
             WebhookError::Signature => {
                 Problem::new(&SIGNATURE_INVALID).detail("The Stripe-Signature header does not fit the body.")
             }
             WebhookError::Malformed => Problem::bad_request("The body is not an event."),
         })?;
-    webhooks::take(&env, &event).await?;
+    let delivery = Delivery {
+        event: &event,
+        body,
+        signature,
+    };
+    webhooks::take(&env, delivery).await?;
     Ok(Json(TakenBody { received: true }))
 }

@@ -3,6 +3,7 @@
 mod create_payouts;
 mod purge_expired;
 mod reconcile_pending_payments;
+mod renew_subscriptions;
 mod tie_out;
 
 use banyan_service_kit::Job;
@@ -20,6 +21,9 @@ pub fn all(config: &JobsConfig, env: &Env) -> Result<Vec<Job>, ScheduleError> {
     let all = [
         unless_never(&config.reconcile_pending_payments.cron, || {
             reconcile_pending_payments::job(&config.reconcile_pending_payments, env())
+        }),
+        unless_never(&config.renew_subscriptions.cron, || {
+            renew_subscriptions::job(&config.renew_subscriptions, env())
         }),
         unless_never(&config.create_payouts.cron, || {
             create_payouts::job(&config.create_payouts, env())

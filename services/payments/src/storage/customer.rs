@@ -26,6 +26,22 @@ pub async fn of_user(connection: &mut PgConnection, user_id: i64) -> Result<Opti
         .await
 }
 
+/// As [`of_user`], and locks the row to the end of the caller's transaction: what one user subscribes to is decided one after the other.
+///
+/// # Errors
+/// The database's.
+pub async fn lock_of_user(
+    connection: &mut PgConnection,
+    user_id: i64,
+) -> Result<Option<Customer>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, user_id, stripe_customer_id FROM customer WHERE user_id = $1 FOR NO KEY UPDATE",
+    )
+    .bind(user_id)
+    .fetch_optional(connection)
+    .await
+}
+
 /// Stripe's id of a customer by its id here.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{payment::payment_columns, unknown};
+use super::unknown;
 use crate::domain::{
     dispute::{DisputeStatus, Effect, EvidenceKind},
     money::Minor,

@@ -71,6 +71,24 @@ pub async fn of_user(
     .await
 }
 
+/// Whether this is one of the customer's attached methods.
+///
+/// # Errors
+/// The database's.
+pub async fn is_attached(
+    connection: &mut PgConnection,
+    customer_id: i64,
+    id: i64,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM payment_method WHERE id = $2 AND customer_id = $1 AND detached_at IS NULL)",
+    )
+    .bind(customer_id)
+    .bind(id)
+    .fetch_one(connection)
+    .await
+}
+
 /// The customer's attached method with this Stripe id.
 ///
 /// # Errors

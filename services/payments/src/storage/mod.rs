@@ -5,14 +5,19 @@
 
 pub mod attempt;
 pub mod charge;
+pub mod coupon;
 pub mod currency;
 pub mod customer;
 pub mod dispute;
+pub mod invoice;
+pub mod invoice_payment;
 pub mod ledger;
 pub mod method;
 pub mod payment;
 pub mod payout;
+pub mod plan;
 pub mod refund;
+pub mod subscription;
 pub mod tie_out;
 pub mod webhook_event;
 

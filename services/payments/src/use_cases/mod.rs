@@ -2,19 +2,26 @@
 
 pub mod adopt_refund;
 pub mod balance;
+mod billing;
 pub mod cancel;
+pub mod cancel_subscription;
 pub mod capture;
 pub mod change;
 pub mod charge;
 pub mod customers;
+pub mod erase_user;
+mod invoice_payments;
+pub mod invoices;
 mod outcome;
 pub mod payment_methods;
 pub mod payments;
 pub mod payouts;
 pub mod reconcile;
 pub mod refund;
+pub mod renew;
 pub mod settle;
 pub mod settle_refund;
+pub mod subscribe;
 pub mod tie_out;
 pub mod webhooks;
 
@@ -26,7 +33,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{config::ChargeConfig, currencies::Currencies, stripe::StripeClient};
+use crate::{config::ChargeConfig, currencies::Currencies, monolith::Monolith, stripe::StripeClient};
 
 pub use outcome::{ask, of_intent, outcome_of, outcome_of_change};
 
@@ -40,6 +47,8 @@ pub struct Env {
     pub pool: PgPool,
     /// Stripe.
     pub stripe: StripeClient,
+    /// The monolith, while payments move from it.
+    pub monolith: Option<Monolith>,
     /// The currencies, kept in memory.
     pub currencies: Arc<Currencies>,
     /// `[charge]`

@@ -13,7 +13,7 @@ use banyan_test_support::TestDb;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::stage::USER;
+use crate::stage::{USER, event, now};
 use crate::support::{Answer, World, answer};
 
 /// What the other side answers.
@@ -196,6 +196,39 @@ async fn in_every_other_phase_the_monolith_is_not_asked() {
         );
     }
     assert_eq!(monolith.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn events_about_payments_that_are_not_here_are_passed_on_until_taken() {
+    let monolith = Monolith::start().await;
+    let world = world("ramp", &monolith).await;
+    let (_, ours) = world.pay("10.00", "USD").await;
+    let news =
+        |id: &str, intent: &str| event(id, "payment_intent.succeeded", now(), &json!({ "id": intent }));
+    assert_eq!(world.send(&news("evt_1", &ours)).await.status, 200);
+    assert_eq!(monolith.asked().len(), 0, "it is about a payment of ours");
+
+    let states = "SELECT status FROM stripe_webhook_event WHERE stripe_event_id = 'evt_2'";
+    for says in [Says::Broken, Says::Forbidden, Says::Late] {
+        monolith.says(says);
+        assert_eq!(
+            world.send(&news("evt_2", "pi_theirs")).await.status,
+            503,
+            "{says:?}"
+        );
+        assert_eq!(world.texts(states).await, ["received"]);
+    }
+    monolith.says(Says::Payment);
+    for _ in 0..2 {
+        assert_eq!(world.send(&news("evt_2", "pi_theirs")).await.status, 200);
+        assert_eq!(world.texts(states).await, ["ignored"]);
+    }
+    let asked = monolith.asked();
+    assert_eq!(asked.len(), 4, "what was taken is not passed on again");
+    for (uri, headers) in &asked {
+        assert_eq!(uri, "/api/payments/webhooks/stripe");
+        assert!(headers["stripe-signature"].to_str().unwrap().starts_with("t="));
+    }
 }
 
 #[tokio::test]

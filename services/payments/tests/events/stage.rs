@@ -154,6 +154,7 @@ impl World {
         let config = configuration(&[("stripe.base_url", &stripe_url)]).service;
         Env {
             stripe: StripeClient::new(config.stripe, |bound| bound).unwrap(),
+            monolith: None,
             currencies: Arc::new(Currencies::new(self.db.pool.clone())),
             pool: self.db.pool.clone(),
             charge: config.charge,

@@ -326,15 +326,25 @@ async fn news_of_refunds_that_are_not_ours_are_ignored() {
     let (_, intent) = world.reserve().await;
     world.tell("refund.updated", &json!({ "id": "re_unknown" })).await;
     world
-        .tell("charge.refunded", &json!({ "id": "ch_1", "payment_intent": "pi_unknown" }))
+        .tell(
+            "charge.refunded",
+            &json!({ "id": "ch_1", "payment_intent": "pi_unknown" }),
+        )
         .await;
     // Money that is only reserved cannot go back.
     world
-        .tell("charge.refunded", &json!({ "id": "ch_2", "payment_intent": intent }))
+        .tell(
+            "charge.refunded",
+            &json!({ "id": "ch_2", "payment_intent": intent }),
+        )
         .await;
     assert_eq!(
         rows(&world).await,
-        ["refund.updated ignored", "charge.refunded ignored", "charge.refunded ignored"]
+        [
+            "refund.updated ignored",
+            "charge.refunded ignored",
+            "charge.refunded ignored"
+        ]
     );
     assert_eq!(world.count("SELECT count(*) FROM refund").await, 0);
 }

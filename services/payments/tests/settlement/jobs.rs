@@ -13,7 +13,16 @@ async fn the_jobs_are_scheduled_and_do_their_work() {
     let world = World::start().await;
     let all = jobs::all(&world.config.jobs, &world.env).unwrap();
     let names: Vec<&str> = all.iter().map(banyan_service_kit::Job::name).collect();
-    assert_eq!(names, ["reconcile_pending_payments", "purge_expired"]);
+    assert_eq!(
+        names,
+        [
+            "reconcile_pending_payments",
+            "renew_subscriptions",
+            "create_payouts",
+            "tie_out",
+            "purge_expired"
+        ]
+    );
     let noon = datetime!(2026-03-01 12:00 UTC);
     assert_eq!(all[0].next_after(noon), Some(datetime!(2026-03-01 12:00:30 UTC)));
 
@@ -37,4 +46,19 @@ async fn the_jobs_are_scheduled_and_do_their_work() {
     let kept = "SELECT DISTINCT split_part(scope, ' ', 1) FROM idempotency_key";
     assert_eq!(world.texts(kept).await, ["refund"]);
     assert_eq!(world.count("SELECT count(*) FROM inbox").await, 1);
+}
+
+#[tokio::test]
+async fn a_job_without_a_schedule_never_runs() {
+    let world = World::start_with(&[("jobs.tie_out.cron", ""), ("jobs.create_payouts.cron", "")]).await;
+    let all = jobs::all(&world.config.jobs, &world.env).unwrap();
+    let names: Vec<&str> = all.iter().map(banyan_service_kit::Job::name).collect();
+    assert_eq!(
+        names,
+        [
+            "reconcile_pending_payments",
+            "renew_subscriptions",
+            "purge_expired"
+        ]
+    );
 }

@@ -59,6 +59,7 @@ impl World {
         let pool = running.db.pool.clone();
         let env = Env {
             stripe: StripeClient::new(config.stripe.clone(), full_jitter).expect("a client"),
+            monolith: None,
             currencies: Arc::new(Currencies::new(pool.clone())),
             pool,
             charge: config.charge,

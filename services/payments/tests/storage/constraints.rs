@@ -244,6 +244,9 @@ const CASES: &[(&str, &str)] = &[
     ("stripe_webhook_event_processed_at_fits", "UPDATE stripe_webhook_event SET status = 'processed' WHERE id = 1"),
     ("stripe_webhook_event_processed_at_fits", "UPDATE stripe_webhook_event SET processed_at = now() WHERE id = 1"),
     ("stripe_webhook_event_texts_not_empty", "UPDATE stripe_webhook_event SET object_id = '' WHERE id = 1"),
+    // Tie-out
+    ("tie_out_difference_differs", "INSERT INTO tie_out_difference (day, run_id, kind, object, expected_minor, actual_minor, found_at) VALUES ('2026-03-01', gen_random_uuid(), 'charge_at_stripe', 'payment/1', 5, 5, now())"),
+    ("tie_out_difference_kind_known", "INSERT INTO tie_out_difference (day, run_id, kind, object, expected_minor, found_at) VALUES ('2026-03-01', gen_random_uuid(), 'x', 'payment/1', 5, now())"),
 ];
 
 #[tokio::test]

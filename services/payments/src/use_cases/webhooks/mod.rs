@@ -10,8 +10,11 @@ mod payments;
 mod payouts;
 mod refunds;
 
+use bytes::Bytes;
+
 use super::Env;
 use crate::domain::webhook::WebhookStatus;
+use crate::monolith::NoAnswer;
 use crate::storage::webhook_event::{self, NewWebhookEvent};
 use crate::stripe::{Event, StripeError};
 
@@ -21,6 +24,9 @@ pub enum WebhookError {
     /// Stripe did not say how the object stands.
     #[error(transparent)]
     Stripe(#[from] StripeError),
+    /// It is about nothing of ours, and could not be passed on.
+    #[error(transparent)]
+    Monolith(#[from] NoAnswer),
     /// What the event is about cannot be settled now.
     #[error("the event cannot be handled now")]
     NotNow,
@@ -29,11 +35,23 @@ pub enum WebhookError {
     Database(#[from] sqlx::Error),
 }
 
-/// Handles an event that was verified.
+/// An event as it came.
+#[derive(Clone, Debug)]
+pub struct Delivery<'a> {
+    /// The event, which was verified.
+    pub event: &'a Event,
+    /// The body that it was read from.
+    pub body: Bytes,
+    /// The header that it was verified by.
+    pub signature: &'a str,
+}
+
+/// Handles an event. While payments move from the monolith, one that is about nothing of ours is passed on to it.
 ///
 /// # Errors
 /// [`WebhookError`]: the event stays `received`.
-pub async fn take(env: &Env, event: &Event) -> Result<(), WebhookError> {
+pub async fn take(env: &Env, delivery: Delivery<'_>) -> Result<(), WebhookError> {
+    let event = delivery.event;
     let kept = NewWebhookEvent {
         stripe_event_id: &event.id,
         kind: &event.kind,
@@ -51,6 +69,11 @@ pub async fn take(env: &Env, event: &Event) -> Result<(), WebhookError> {
     let status = handle(env, event).await?;
     if status == WebhookStatus::Received {
         return Err(WebhookError::NotNow);
+    }
+    if status == WebhookStatus::Ignored
+        && let Some(monolith) = &env.monolith
+    {
+        monolith.tell(delivery.body, delivery.signature).await?;
     }
     let mut connection = env.pool.acquire().await?;
     Ok(webhook_event::close(&mut connection, id, status, env.now()).await?)

@@ -16,7 +16,11 @@ use crate::use_cases::settle_refund::settle_refund;
 pub(super) async fn changed(env: &Env, event: &Event) -> Result<WebhookStatus, WebhookError> {
     let deadline = env.deadline();
     let found = if event.kind == "charge.refunded" {
-        match event.object::<Charge>().ok().and_then(|charge| charge.payment_intent) {
+        match event
+            .object::<Charge>()
+            .ok()
+            .and_then(|charge| charge.payment_intent)
+        {
             Some(intent_id) => env.stripe.refunds_of(&intent_id, deadline).await?,
             None => Vec::new(),
         }
