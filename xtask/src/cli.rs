@@ -111,7 +111,7 @@ pub(crate) enum Command {
 pub(crate) enum Suite {
     /// Hold whatever serves the public API to its contract, check by check over HTTP.
     ///
-    /// Against the monolith or the gateway of the running stack; where none runs, one with a state and ports of its own is
+    /// Against the monolith, the gateway or a service of the running stack; where none runs, one with a state and ports of its own is
     /// brought up and removed again. Against any other URL, what the checks need is given by CONTRACT_* variables
     /// (contract-suite --help). The exit code is 0 when all passed, 1 when some failed, 3 when some could not run.
     Contract(ContractOptions),
@@ -120,7 +120,7 @@ pub(crate) enum Suite {
 /// Options of `test contract`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ContractOptions {
-    /// monolith, gateway, or a base URL.
+    /// monolith, gateway, payments (only its operations, asked of the service itself), or a base URL.
     #[arg(long, default_value = "monolith")]
     pub(crate) against: String,
     /// Only checks whose name or operation contains this text, such as payments/charge.

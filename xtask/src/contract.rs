@@ -23,17 +23,22 @@ const STAFF: [(&str, &str); 2] = [
 const FIRST_OFFSET: u16 = 5_600;
 /// How many offsets fit between that and the last port.
 const OFFSETS: u32 = 4_000;
+/// The services that can be asked for their operations directly.
+const EXTRACTED: [&str; 1] = ["payments"];
 /// While it sends a user's notifications from elsewhere, the monolith has none to list.
 const ROLLOUT: &str = "notifications-v2";
 
 /// Runs the suite against a part of the stack, or a URL.
 pub(crate) async fn contract(options: &ContractOptions) -> anyhow::Result<ExitCode> {
     let side = match options.against.as_str() {
-        "monolith" | "gateway" => options.against.as_str(),
+        side if matches!(side, "monolith" | "gateway") || EXTRACTED.contains(&side) => side,
         url if url.starts_with("http://") || url.starts_with("https://") => {
             return run(options, &[("CONTRACT_BASE_URL".to_owned(), url.to_owned())]).await;
         }
-        other => bail!("--against {other}: it is monolith, gateway, or a URL that begins with http"),
+        other => bail!(
+            "--against {other}: it is monolith, gateway, {}, or a URL that begins with http",
+            EXTRACTED.join(", ")
+        ),
     };
     let layout = layout()?;
     let record = StackRecord::load(&layout)?;
@@ -87,8 +92,10 @@ fn warn_of_rollout(layout: &Layout, side: &str) -> anyhow::Result<()> {
 
 /// What the suite is told of a running stack.
 fn environment(layout: &Layout, record: &StackRecord, side: &str) -> Vec<(String, String)> {
+    let is_service = EXTRACTED.contains(&side);
+    let base = if is_service { "gateway" } else { side };
     let mut variables = vec![
-        ("CONTRACT_BASE_URL", layout.url(side)),
+        ("CONTRACT_BASE_URL", layout.url(base)),
         ("CONTRACT_MAILDIR", path(&layout.file("mail"))),
         ("CONTRACT_STRIPE_FRONT", layout.url("stripe")),
     ];
@@ -98,6 +105,10 @@ fn environment(layout: &Layout, record: &StackRecord, side: &str) -> Vec<(String
     }
     if side == "gateway" {
         variables.push(("CONTRACT_GATEWAY", "true".to_owned()));
+    }
+    if is_service {
+        // The gateway serves the other domains: the checks sign their users up there.
+        variables.push(("CONTRACT_SERVICES", format!("/api/{side}/={}", layout.url(side))));
     }
     let owned = variables
         .into_iter()
@@ -117,8 +128,13 @@ async fn run(options: &ContractOptions, environment: &[(String, String)]) -> any
         .context("the binary contract-suite was not built")?;
     let mut command = Command::new(program);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    if let Some(filter) = &options.filter {
-        command.args(["--filter", filter]);
+    let service = EXTRACTED.iter().find(|name| options.against == **name);
+    let filter = options
+        .filter
+        .clone()
+        .or_else(|| Some(format!("/api/{}/", service?)));
+    if let Some(filter) = filter {
+        command.args(["--filter", &filter]);
     }
     for (wanted, option) in [
         (options.json, "--json"),

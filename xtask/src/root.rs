@@ -18,7 +18,5 @@ pub(crate) fn layout() -> anyhow::Result<Layout> {
 
 /// The cargo that runs this.
 pub(crate) fn cargo() -> std::process::Command {
-    let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root());
-    cargo
+    banyan_local_stack::cargo::cargo(&root())
 }

@@ -20,6 +20,9 @@ pub(crate) fn event(id: &str, kind: &str, object: &Value) -> Value {
     })
 }
 
+/// Tries of one call, the first among them, that a server may make while its client waits.
+const TRIES: u32 = 3;
+
 impl Api {
     /// A call with an event that was signed at that time.
     pub(crate) fn webhook_at(&self, time: i64, event: &Value) -> Call {
@@ -42,11 +45,11 @@ impl Api {
         self.webhook_at(now(), event)
     }
 
-    /// Has the answer to one call with this idempotency key get lost on its way back from Stripe.
+    /// Has the answers to calls with this idempotency key get lost on their way back from Stripe, as often as a server tries by itself.
     pub(crate) async fn lose_answer(&self, key: &str) -> Result<(), Difference> {
         let front = self.shared.inputs.stripe_front.as_deref().unwrap_or_default();
         let url = format!("{}/_front/faults", front.trim_end_matches('/'));
-        let rule = json!({"match": {"method": "POST", "key": key}, "fault": "answer_lost"});
+        let rule = json!({"match": {"method": "POST", "key": key}, "fault": "answer_lost", "times": TRIES});
         let answer = self.shared.client.post(url).json(&rule).send().await;
         let status = answer
             .map_err(|error| Difference::new(format!("the Stripe front: {error}")))?

@@ -9,7 +9,7 @@ use std::time::Instant;
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, FromRequestParts as _, OriginalUri, Request};
 use axum::http::request::Parts;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use banyan_service_kit::Problem;
 use banyan_service_kit::auth::Caller;
@@ -99,7 +99,11 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         // The one that was made ready is the one to call.
         let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        // What is created is created by POST. Other methods of the same address need no key, or are not there: then the answer is 405.
+        if request.method() != Method::POST {
+            return Box::pin(inner.call(request));
+        }
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
             let answered = shared.answer(inner, request).await;

@@ -8,6 +8,7 @@
 //! - [`stack`] is the whole local stack: every process of the contracts, brought up, repaired and stopped.
 //! - [`process`] starts detached processes and finds them again without ever mistaking a reused pid.
 
+pub mod cargo;
 pub mod error;
 mod http;
 mod jwt_key;

@@ -31,8 +31,8 @@ pub struct Page<C = i64> {
 #[into_params(parameter_in = Query)]
 pub struct PageParams {
     /// How many items at most.
-    #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<i64>,
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 200, default = 50)]
+    limit: Option<String>,
     /// `nextCursor` of the page before.
     cursor: Option<String>,
 }
@@ -89,6 +89,13 @@ pub fn decode<C: DeserializeOwned>(cursor: &str) -> Option<C> {
     serde_json::from_slice(&bytes).ok()
 }
 
+/// A number without a sign, which `parse` would take.
+fn digits(text: &str) -> Option<u16> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
 impl<S, C> FromRequestParts<S> for Page<C>
 where
     S: Send + Sync,
@@ -100,8 +107,7 @@ where
         let Query(params) = Query::<PageParams>::from_request_parts(parts, state).await?;
         let limit = match params.limit {
             None => DEFAULT_LIMIT,
-            Some(limit) => u16::try_from(limit)
-                .ok()
+            Some(limit) => digits(&limit)
                 .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                 .ok_or_else(|| Problem::bad_request(format!("`limit` must be from 1 to {MAX_LIMIT}")))?,
         };

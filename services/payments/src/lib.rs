@@ -1,8 +1,7 @@
 //! The payments service: charges, refunds, payment methods, subscriptions, payouts and the ledger.
 //!
-//! Its operations are still the monolith's. The process that will serve them is here already, so that it can be
-//! deployed, watched and connected before it takes over anything: health, metrics, its own database with outbox and
-//! inbox, and the relay.
+//! A request goes from [`http`] to one of the [`use_cases`], which decide by the rules of [`domain`], keep what they decided by
+//! [`storage`], and ask [`stripe`] while no transaction is open. [`jobs`] and [`consumers`] lead to use cases too.
 
 // Money is integers, everywhere in this crate.
 #![deny(clippy::float_arithmetic, clippy::float_cmp, clippy::lossy_float_literal)]

@@ -109,7 +109,7 @@ impl Call {
 
     async fn send(self) -> Result<Answer, Difference> {
         let shared = &self.api.shared;
-        let url = format!("{}{}", shared.base, self.path);
+        let url = shared.inputs.url(&self.path);
         let mut request = shared
             .client
             .request(self.method.clone(), url)

@@ -32,7 +32,6 @@ pub struct Api {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) client: Client,
-    pub(crate) base: String,
     pub(crate) document: Document,
     pub(crate) inputs: Inputs,
     pub(crate) started: SystemTime,
@@ -52,7 +51,6 @@ impl Api {
             .build()?;
         let shared = Arc::new(Shared {
             client,
-            base: inputs.base_url.trim_end_matches('/').to_owned(),
             document,
             inputs,
             started: SystemTime::now(),

@@ -1,6 +1,7 @@
 //! The same key again: the same answer, or a reason.
 
 use axum::body::Body;
+use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
@@ -113,6 +114,16 @@ async fn keys_belong_to_their_user_and_their_operation_or_its_path() {
     let long = format!("/things/{}/parts", "1".repeat(5000));
     assert!(!stage.call().path(&long).send().await.replayed());
     assert!(stage.call().path(&long).send().await.replayed());
+}
+
+#[tokio::test]
+async fn a_method_that_is_not_there_needs_no_key() {
+    let stage = Stage::new(|work| async move { write_once(&work, "once").await }).await;
+    for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
+        let answer = stage.call().method(method).token(None).no_key().send().await;
+        assert_eq!(answer.status, 405);
+    }
+    assert_eq!(stage.known().await, 0);
 }
 
 #[tokio::test]

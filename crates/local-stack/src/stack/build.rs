@@ -8,6 +8,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::Command;
 
+use crate::cargo::cargo;
 use crate::error::{IoContext as _, StackError};
 use crate::progress::Step;
 
@@ -31,8 +32,7 @@ struct Target {
 
 /// Builds the binaries with cargo and says where they are.
 pub async fn build(root: &Path, release: bool, step: &Step) -> Result<Binaries, StackError> {
-    let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-    let mut command = Command::new(&cargo);
+    let mut command = Command::from(cargo(root));
     command
         .args(BUILD)
         .arg("--message-format=json-render-diagnostics");
@@ -40,15 +40,14 @@ pub async fn build(root: &Path, release: bool, step: &Step) -> Result<Binaries, 
         command.arg("--release");
     }
     command
-        .current_dir(root)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let mut child = command.spawn().at("start", &cargo)?;
+    let mut child = command.spawn().at("start cargo in", root)?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (binaries, said) = tokio::join!(executables(stdout), follow(stderr, step));
-    let status = child.wait().await.at("wait for", &cargo)?;
+    let status = child.wait().await.at("wait for cargo in", root)?;
     if status.success() {
         return Ok(binaries);
     }

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use futures::StreamExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::auth::Verifier;
 use crate::config::HttpConfig;
@@ -37,6 +38,11 @@ pub(crate) fn public(router: Router, config: &HttpConfig, verifier: Option<Verif
         .layer(from_fn_with_state(config.request_timeout(), deadline))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(limit, problems))
+        // What is somebody's own, and may be old in a moment, is for no cache (RFC 9111 §5.2.2.5).
+        .layer(SetResponseHeaderLayer::if_not_present(
+            CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
         // Outermost, so that the span and the counters see the answer that the client sees.
         .layer(banyan_tracing_setup::http::layer())
 }

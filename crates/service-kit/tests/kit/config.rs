@@ -170,7 +170,7 @@ fn what_is_printed_is_the_truth_without_secrets() {
     assert!(!format!("{loaded:?}").contains("s3cret"));
     for line in [
         "[http]".to_owned(),
-        "body_limit_bytes = 1048576 # the defaults of every service".to_owned(),
+        "body_limit_bytes = 65536 # the defaults of every service".to_owned(),
         "times = 1 # the defaults of fixture".to_owned(),
         format!("word = \"https://user:[redacted]@host/\" # {}", file.path().display()),
         "token = \"[redacted]\" # environment variable BANYAN_FIXTURE__GREETING__TOKEN".to_owned(),

@@ -2,7 +2,7 @@
 
 use banyan_service_kit::problem::CATALOGUE;
 use banyan_test_support::client;
-use reqwest::header::{ALLOW, CONTENT_TYPE};
+use reqwest::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::fixture::serve;
 pub(crate) async fn problem(answer: Response, slug: &str) -> Value {
     let kind = CATALOGUE.iter().find(|kind| kind.slug == slug).unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
+    assert_eq!(headers[CACHE_CONTROL], "no-store");
     let text = answer.text().await.unwrap();
     assert_eq!(status.as_u16(), kind.status, "{text}");
     assert_eq!(headers[CONTENT_TYPE], "application/problem+json", "{text}");
@@ -49,6 +50,8 @@ const BAD: &[Case] = &[
     (Method::POST, "/plain-json", JSON, "{", "bad-request", "JSON"),
     (Method::POST, "/plain-json", None, "{}", "unsupported-media-type", ""),
     (Method::GET, "/items?limit=0", None, "", "bad-request", "`limit` must be from 1 to 200"),
+    (Method::GET, "/items?limit=%2B5", None, "", "bad-request", "`limit` must be from 1 to 200"),
+    (Method::GET, "/items?limit=", None, "", "bad-request", "`limit` must be from 1 to 200"),
     (Method::GET, "/items?limit=ten", None, "", "bad-request", "limit"),
     (Method::GET, "/items?cursor=~~", None, "", "bad-request", "`cursor`"),
     (Method::GET, "/conflict", None, "", "conflict", "it is taken"),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use banyan_test_support::client;
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 pub(crate) struct Call {
     client: reqwest::Client,
     address: SocketAddr,
+    method: Method,
     path: String,
     token: Option<String>,
     key: Option<HeaderValue>,
@@ -24,12 +25,18 @@ impl Call {
         Self {
             client: client(),
             address,
+            method: Method::POST,
             path: "/things".into(),
             token: Some(token),
             key: Some(HeaderValue::from_static("key-1")),
             content_type: "application/json",
             body: json!({"text": "a"}).to_string(),
         }
+    }
+
+    pub(crate) fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
     }
 
     pub(crate) fn path(mut self, path: &str) -> Self {
@@ -83,7 +90,10 @@ impl Call {
     pub(crate) async fn try_send(&self) -> Result<Got, reqwest::Error> {
         let mut request = self
             .client
-            .post(format!("http://{}{}", self.address, self.path))
+            .request(
+                self.method.clone(),
+                format!("http://{}{}", self.address, self.path),
+            )
             .header("content-type", self.content_type)
             .body(self.body.clone());
         if let Some(token) = &self.token {
