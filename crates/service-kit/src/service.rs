@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
 use serde::de::DeserializeOwned;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::OpenApi;
 
+use crate::auth::ClosedAccounts;
 use crate::config::KitConfig;
 use crate::jobs::Job;
 
@@ -194,6 +195,26 @@ impl App {
             start: Box::new(start),
         });
         self
+    }
+
+    /// Refuses the tokens of closed accounts with 401. `read` tells them, and is asked each second: the ids of the users who were
+    /// closed within the longest life of a token.
+    #[must_use]
+    pub fn closed_accounts<F, Fut, E>(mut self, read: F) -> Self
+    where
+        F: Fn() -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<i64>, E>> + Send + 'static,
+        E: fmt::Display + Send + 'static,
+    {
+        let closed = ClosedAccounts::default();
+        self.router = self.router.layer(Extension(closed.clone()));
+        self.task(Role::Http, "closed accounts", move |shutdown| {
+            let (closed, read) = (closed.clone(), read.clone());
+            async move {
+                closed.follow(read, shutdown).await;
+                Ok::<(), TaskError>(())
+            }
+        })
     }
 
     /// Adds a scheduled job.

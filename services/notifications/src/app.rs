@@ -16,7 +16,7 @@ use crate::{
     consumers::Events,
     domain::notice::CONSUMED,
     http, jobs,
-    use_cases::{Clock, deliver::Deliver, install_templates},
+    use_cases::{Clock, deliver::Deliver, erase_user::lately_erased, install_templates},
 };
 
 /// The service's migrations.
@@ -62,7 +62,10 @@ impl Service for Notifications {
             system_clock(),
         ));
         let handler = Events::new(Arc::clone(&deliver), kit.consumer.retry_delays_ms.len());
-        let mut app = App::new(http::router(pool.clone())).relay("/notifications");
+        let (database, clock) = (pool.clone(), system_clock());
+        let mut app = App::new(http::router(pool.clone()))
+            .closed_accounts(move || lately_erased(database.clone(), clock()))
+            .relay("/notifications");
         for job in jobs::all(&config, &deliver)? {
             app = app.job(job);
         }

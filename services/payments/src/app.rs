@@ -19,6 +19,7 @@ use crate::http;
 use crate::jobs;
 use crate::monolith::Monolith;
 use crate::stripe::{self, StripeClient, WebhookVerifier, full_jitter};
+use crate::use_cases::erase_user::lately_erased;
 use crate::use_cases::{Clock, Env};
 
 /// The payments service.
@@ -53,7 +54,9 @@ impl Service for Payments {
             router = http::with_fallback(router, monolith);
         }
         let jobs = jobs::all(&config.jobs, &env)?;
-        let app = App::new(router).relay("/payments").consumer(move |shutdown| {
+        let everybody = env.clone();
+        let app = App::new(router).closed_accounts(move || lately_erased(everybody.clone()));
+        let app = app.relay("/payments").consumer(move |shutdown| {
             let (broker, consumer) = (kit.broker.clone(), kit.consumer.clone());
             Consumer::new(Self::NAME, CONSUMED, broker, consumer, Events::new(env.clone())).run(shutdown)
         });

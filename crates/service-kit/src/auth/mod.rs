@@ -2,8 +2,10 @@
 //!
 //! [`Caller`] is an extractor: a handler that takes it answers 401 to everybody else. Of a token it demands `alg`
 //! EdDSA (nothing else, whatever the header says), a signature by a published key, `exp`, and a `sub` that is a
-//! positive whole number, the user's id.
+//! positive whole number, the user's id. Tokens of accounts that were closed since are refused
+//! ([`App::closed_accounts`](crate::App::closed_accounts)).
 
+mod closed;
 mod jwks;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::AuthConfig;
 use crate::problem::{Problem, UNAVAILABLE};
+pub(crate) use closed::ClosedAccounts;
 use jwks::KeySet;
 
 /// Longer than any token that the monolith or the users service makes; a longer one is not looked at.
@@ -41,7 +44,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
             return Err(Problem::new(&crate::problem::INTERNAL));
         };
         let token = bearer(parts)?;
-        verifier.verify(token).await.map_err(Problem::from)
+        let caller = verifier.verify(token).await?;
+        let closed = parts.extensions.get::<ClosedAccounts>();
+        if closed.is_some_and(|closed| closed.contains(caller.user_id)) {
+            return Err(Problem::unauthenticated("the account is closed", true));
+        }
+        Ok(caller)
     }
 }
 

@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::fixture::serve;
+use crate::fixture::{CLOSED_USER, serve};
 use crate::problems::problem;
 
 async fn service(keys: &TestKeys, more: &[(&str, &str)]) -> Running {
@@ -70,6 +70,26 @@ async fn a_good_token_names_the_caller() {
         lower_case.status(),
         200,
         "the scheme's case does not matter (RFC 9110)"
+    );
+}
+
+#[tokio::test]
+async fn the_token_of_a_closed_account_is_refused() {
+    let keys = TestKeys::start().await;
+    let service = service(&keys, &[]).await;
+    let token = keys.token(CLOSED_USER);
+    wait_until(
+        "the account is known to be closed",
+        Duration::from_secs(10),
+        async || with_token(&service, &token).await.status(),
+        |status| *status == 401,
+    )
+    .await;
+    let refused = problem(with_token(&service, &token).await, "unauthenticated").await;
+    assert_eq!(refused["detail"], "the account is closed");
+    assert_eq!(
+        with_token(&service, &keys.token(CLOSED_USER + 1)).await.status(),
+        200
     );
 }
 

@@ -1,5 +1,6 @@
 //! A service with an operation for everything that the kit does.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,9 +80,13 @@ impl Service for Fixture {
     }
 
     async fn build(ctx: Context<Config>) -> anyhow::Result<App> {
-        Ok(App::new(router(ctx.tasks)))
+        let closed = async || Ok::<_, Infallible>(vec![CLOSED_USER]);
+        Ok(App::new(router(ctx.tasks)).closed_accounts(closed))
     }
 }
+
+/// Whose account is closed.
+pub(crate) const CLOSED_USER: i64 = 404;
 
 /// Where `/gate` and `/task` wait: [`open`] lets one through.
 static GATES: Semaphore = Semaphore::const_new(0);

@@ -2,6 +2,7 @@
 
 use banyan_events::{Envelope, Event};
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 
 use super::{CONSUMER, StoreError};
 use crate::domain::contact::ContactChange;
@@ -120,6 +121,17 @@ pub async fn mark_bounced(
     .execute(connection)
     .await?;
     Ok(marked.rows_affected() > 0)
+}
+
+/// The users who were erased after a time, UTC.
+///
+/// # Errors
+/// The database's.
+pub async fn erased_since(pool: &PgPool, since: OffsetDateTime) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT user_id FROM contact WHERE deleted_at > $1")
+        .bind(since)
+        .fetch_all(pool)
+        .await
 }
 
 /// Whether the user was erased; concurrent changes of one user's data wait for each other until the caller's transaction ends.

@@ -94,6 +94,20 @@ pub async fn note_erased(
     Ok(())
 }
 
+/// The users whose accounts were erased after a time, UTC.
+///
+/// # Errors
+/// The database's.
+pub async fn erased_since(
+    connection: &mut PgConnection,
+    since: OffsetDateTime,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("SELECT user_id FROM erased_user WHERE erased_at > $1")
+        .bind(since)
+        .fetch_all(connection)
+        .await
+}
+
 /// Whether the user's account was erased.
 ///
 /// # Errors

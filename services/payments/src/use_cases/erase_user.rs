@@ -3,10 +3,14 @@
 use banyan_db::retry_serialization;
 use banyan_events::{Envelope, Event, payloads::UserDeleted};
 use banyan_idempotency::inbox;
+use time::Duration;
 
 use crate::storage::customer;
 use crate::use_cases::Env;
 use crate::use_cases::cancel_subscription::end_all_of;
+
+/// Longer than any access token is valid.
+const TOKEN_LIFE: Duration = Duration::DAY;
 
 /// The name under which this service records the events that it has handled.
 const CONSUMER: &str = "payments";
@@ -29,4 +33,13 @@ pub async fn run(env: &Env, envelope: &Envelope<Event>, erased: &UserDeleted) ->
         transaction.commit().await
     })
     .await
+}
+
+/// The users who were erased so lately that a token of theirs may still be valid.
+///
+/// # Errors
+/// The database's.
+pub async fn lately_erased(env: Env) -> Result<Vec<i64>, sqlx::Error> {
+    let mut connection = env.pool.acquire().await?;
+    customer::erased_since(&mut connection, env.now() - TOKEN_LIFE).await
 }

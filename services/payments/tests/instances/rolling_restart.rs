@@ -1,7 +1,8 @@
 //! One instance after the other is exchanged under load: readiness says no, requests end, then the process does.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -13,44 +14,44 @@ const CLIENTS: i64 = 6;
 /// How often the balancer asks whether an instance is ready; well below the grace of the instances.
 const PROBE: Duration = Duration::from_millis(50);
 
-/// What stands before the instances: it knows who is ready, as a Service of Kubernetes does.
+/// What stands before the instances: it asks each of them by itself whether it is ready, as Kubernetes does.
 #[derive(Default)]
 struct Balancer {
-    known: Mutex<Vec<String>>,
-    ready: Mutex<Vec<String>>,
+    known: Mutex<BTreeSet<String>>,
+    ready: Mutex<BTreeSet<String>>,
 }
 
 impl Balancer {
     fn add(&self, url: String) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(url);
+        lock(&self.known).insert(url);
     }
 
     fn remove(&self, url: &str) {
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|known| known != url);
+        lock(&self.known).remove(url);
+        lock(&self.ready).remove(url);
     }
 
     async fn probe(&self, stage: &Stage) {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut ready = Vec::new();
-        for url in known {
+        let known = lock(&self.known).clone();
+        let probes = known.into_iter().map(async |url| {
             if stage.is_ready(&url).await {
-                ready.push(url);
+                lock(&self.ready).insert(url);
+            } else {
+                lock(&self.ready).remove(&url);
             }
-        }
-        *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = ready;
+        });
+        futures::future::join_all(probes).await;
     }
 
     fn pick(&self, turn: i64) -> String {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let ready = lock(&self.ready);
         let turn = usize::try_from(turn).unwrap_or_default();
-        ready[turn % ready.len()].clone()
+        ready.iter().nth(turn % ready.len()).unwrap().clone()
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use uuid::Uuid;
 /// Where events go that nobody is bound to: here, all of them.
 const UNROUTED: &str = "domain-events.unrouted";
 /// What undecided work may take on a busy machine.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 pub(crate) struct Stage {
     pub(crate) db: TestDb,
@@ -53,7 +53,7 @@ impl Stage {
             .config("stripe.webhook_secret", "whsec_only_for_tests")
             // A fault is for one call, so that what is unknown stays so.
             .config("stripe.retry.max_retries", "0")
-            .config("shutdown.grace_ms", "2000");
+            .config("shutdown.grace_ms", "4000");
         for job in [
             "reconcile_pending_payments",
             "renew_subscriptions",

@@ -11,6 +11,7 @@ use banyan_service_kit::{Role, start};
 use banyan_test_support::{TestVhost, wait_until};
 use payments::Payments;
 use payments::consumers::{CONSUMED, Events};
+use reqwest::Method;
 use serde_json::json;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -105,7 +106,8 @@ async fn an_erased_user_is_told_once_and_charged_no_more() {
     let handler = Events::new(world.env.clone());
     let data = UserDeleted {
         user_id: USER,
-        deleted_at: OffsetDateTime::now_utc(),
+        // So long ago that the refusal of tokens is over: the operation itself refuses.
+        deleted_at: OffsetDateTime::now_utc() - time::Duration::days(2),
     };
     let envelope: Envelope<Event> =
         Envelope::new(Uuid::now_v7(), "/users", "user/42", data.deleted_at, 1, data).map(Into::into);
@@ -181,6 +183,14 @@ async fn the_running_service_hears_of_an_erasure() {
     let bound = Duration::from_secs(30);
     wait_until("the end of the subscription", bound, canceled, |count| {
         *count == 1
+    })
+    .await;
+    let answer = async || {
+        let sent = world.send(Method::GET, "/api/payments/", USER, None, None);
+        sent.await.status()
+    };
+    wait_until("the refusal of the user's tokens", bound, answer, |status| {
+        *status == 401
     })
     .await;
     service.stop();

@@ -296,7 +296,7 @@ async fn an_erased_account_cannot_subscribe() {
     let world = World::start().await;
     let card = world.card(VISA).await;
     world
-        .run("INSERT INTO erased_user (user_id, erased_at) VALUES (42, now())")
+        .run("INSERT INTO erased_user (user_id, erased_at) VALUES (42, now() - interval '2 days')")
         .await;
     let refused = world.subscribe(BASIC, card).await;
     assert_eq!(problem(&refused), (403, "forbidden"));
