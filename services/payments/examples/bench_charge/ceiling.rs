@@ -156,8 +156,8 @@ fn sql(text: impl Into<String>) -> Argument {
     Sql(text.into())
 }
 
-fn bound(type_: &'static str, value: impl ToString) -> Argument {
-    Bound(type_, value.to_string())
+fn bound(type_: &'static str, value: impl Into<String>) -> Argument {
+    Bound(type_, value.into())
 }
 
 /// What [`CLAIM_AND_BEGIN`] is given, in order.
@@ -168,8 +168,8 @@ fn first() -> Vec<Argument> {
         bound("text", "0123456789abcdef".repeat(4)),
         sql(":user::bigint"),
         bound("text", "USD"),
-        bound("bigint", 1000),
-        bound("boolean", true),
+        bound("bigint", "1000"),
+        bound("boolean", "true"),
         bound("text", "An order of the benchmark"),
         bound("text", PaymentStatus::Pending.name()),
         bound("text", Reason::Charge.name()),
@@ -180,8 +180,8 @@ fn first() -> Vec<Argument> {
         sql(":user::text"),
         sql(KEY),
         bound("bytea", format!("\\x{}", "0123456789abcdef".repeat(4))),
-        bound("bigint", 60_000),
-        bound("bigint", 86_400_000),
+        bound("bigint", "60000"),
+        bound("bigint", "86400000"),
     ]
 }
 
@@ -216,7 +216,7 @@ fn second() -> Vec<Argument> {
         sql("'pi_01234' || lpad(:number::text, 19, '0')"),
         sql("NULL::text"),
         sql("NULL::text"),
-        bound("bigint", 1000),
+        bound("bigint", "1000"),
         bound("text", Reason::Charge.name()),
         sql("now()"),
         list(&answered[0]),
@@ -233,7 +233,7 @@ fn second() -> Vec<Argument> {
         bound("text", DECLINED_WITHOUT_CODE),
         sql(":b_claim_id::uuid"),
         sql(":b_claim_fence::bigint"),
-        bound("smallint", 201),
+        bound("smallint", "201"),
         bound(
             "jsonb",
             r#"{"content-type":"application/json","location":"/api/payments/1099511627776"}"#,

@@ -103,6 +103,7 @@ async fn measure(stage: &mut Stage, arguments: &Arguments) -> anyhow::Result<Rep
             .service(Kind::Charge, in_flight, warm_up + 2 * delay, window)
             .await?;
         charges.load.none_failed()?;
+        memory.push(charges.peak_kib);
         slow.push(Slow::of(delay_ms, in_flight, &charges));
     }
     Ok(Report {
