@@ -18,7 +18,7 @@ struct Bench {
 }
 
 /// Add a line to add a measurement.
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
     Bench {
         name: "relay",
         package: "banyan-messaging",
@@ -30,6 +30,12 @@ const BENCHES: [Bench; 3] = [
         package: "notifications",
         example: "bench_notifications",
         programs: false,
+    },
+    Bench {
+        name: "charge",
+        package: "payments",
+        example: "bench_charge",
+        programs: true,
     },
     Bench {
         name: "footprint",

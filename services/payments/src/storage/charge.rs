@@ -6,5 +6,5 @@
 mod begin;
 mod settle;
 
-pub use begin::{Begin, Begun, NewCharge, begin, claim_and_begin, earlier};
-pub use settle::{Settled, Settlement, settle, settle_and_finish};
+pub use begin::{Begin, Begun, CLAIM_AND_BEGIN, NewCharge, begin, claim_and_begin, earlier};
+pub use settle::{SETTLE_AND_FINISH, Settled, Settlement, settle, settle_and_finish};

@@ -131,7 +131,8 @@ macro_rules! begin_sql {
 
 const BEGIN: &str = begin_sql!(claim: "", from: "", columns: "", condition: "");
 
-const CLAIM_AND_BEGIN: &str = begin_sql!(
+/// The statement of [`claim_and_begin`]. Public for the measurement, whose ceiling is this very statement.
+pub const CLAIM_AND_BEGIN: &str = begin_sql!(
     claim: "claim AS MATERIALIZED (
        SELECT * FROM idempotency_claim($13, $14, $15, $16, $17, $18, $19)
      ), ",

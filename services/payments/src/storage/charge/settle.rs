@@ -141,8 +141,9 @@ concat!(
 
 const SETTLE: &str = settle_sql!(finish: "", held: "false");
 
-/// The answer tells of the payment as this outcome leaves it, so it is stored only where the outcome is what changes it.
-const SETTLE_AND_FINISH: &str = settle_sql!(
+/// The statement of [`settle_and_finish`]. The answer tells of the payment as this outcome leaves it, so it is stored only where the
+/// outcome is what changes it. Public for the measurement, whose ceiling is this very statement.
+pub const SETTLE_AND_FINISH: &str = settle_sql!(
     finish: ", finished AS MATERIALIZED (
        SELECT idempotency_finish($22, $23, $24, $25, $26) AS held FROM updated WHERE moves
      )",
