@@ -23,6 +23,7 @@ async fn the_monolith_keeps_its_contract_with_a_gateway_and_without() -> anyhow:
     for side in ["monolith", "gateway"] {
         stack.xtask_ok(&["test", "contract", "--against", side]).await?;
     }
+    payments_keep_it_on_either_side(&stack).await?;
     let monolith = stack
         .record()?
         .urls
@@ -60,6 +61,20 @@ async fn the_monolith_keeps_its_contract_with_a_gateway_and_without() -> anyhow:
     let credentials = json!({"email": "staff@example.com", "password": "correct-horse-battery"});
     let staff = token(&stack, "login", credentials).await?;
     schemathesis(&monolith, &staff, &["--include-tag", "reporting"]).await
+}
+
+/// Half of the users are the service's, then all of them; and the service itself is asked.
+async fn payments_keep_it_on_either_side(stack: &Stack) -> anyhow::Result<()> {
+    for share in ["5000", "10000"] {
+        stack.xtask_ok(&["rollout", "payments", share]).await?;
+        let gateway = ["test", "contract", "--against", "gateway", "/api/payments/"];
+        stack.xtask_ok(&gateway).await?;
+    }
+    stack
+        .xtask_ok(&["test", "contract", "--against", "payments"])
+        .await?;
+    stack.xtask_ok(&["rollout", "payments", "0"]).await?;
+    Ok(())
 }
 
 async fn sign_up(stack: &Stack) -> anyhow::Result<String> {

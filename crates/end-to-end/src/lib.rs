@@ -1,6 +1,5 @@
 //! Tests of the whole road: real Django, PostgreSQL, RabbitMQ, nginx and the service binaries, killed and watched.
 
-pub mod dose;
 pub mod programs;
 pub mod publisher;
 pub mod road;

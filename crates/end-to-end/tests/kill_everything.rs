@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::ensure;
-use end_to_end::dose::{count, dose};
+use banyan_test_support::dose::{count, dose};
 use end_to_end::publisher::{Load, Publisher};
 use end_to_end::road::{Part, Road};
 use lapin::options::QueueDeclareOptions;

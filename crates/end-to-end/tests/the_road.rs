@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use banyan_test_support::dose::dose;
 use banyan_test_support::wait_for;
-use end_to_end::dose::dose;
 use end_to_end::stack::Stack;
 use futures::future::try_join_all;
 use reqwest::Method;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use banyan_fail_points::fail_points;
 use banyan_service_kit::Problem;
 use banyan_service_kit::problem::INTERNAL;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -135,7 +136,8 @@ impl Claimed {
     /// [`ClaimError::Lost`]: roll back, and leave the answer to who took over.
     pub async fn finish(&self, connection: &mut PgConnection, answer: &Answer) -> Result<(), ClaimError> {
         let query = sqlx::query("SELECT idempotency_finish($1, $2, $3, $4, $5)");
-        let row = self.bind_finish(query, answer).fetch_one(connection).await?;
+        let query = self.bind_finish(query, answer);
+        let row = fail_points!("idempotency.finish", query.fetch_one(connection).await)?;
         self.held(row.try_get(0)?)?;
         self.finished.store(true, Ordering::Relaxed);
         Ok(())
@@ -170,12 +172,11 @@ impl Claimed {
     }
 
     async fn release(&self, connection: &mut PgConnection, forget: bool) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT idempotency_release($1, $2, $3)")
+        let query = sqlx::query("SELECT idempotency_release($1, $2, $3)")
             .bind(self.id)
             .bind(self.fence)
-            .bind(forget)
-            .execute(connection)
-            .await?;
+            .bind(forget);
+        fail_points!("idempotency.release", query.execute(connection).await)?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use banyan_fail_points::fail_points;
 use banyan_service_kit::Problem;
 use banyan_service_kit::problem::INTERNAL;
 use sha2::{Digest, Sha256};
@@ -126,7 +127,8 @@ impl IdempotentRequest {
         fingerprint: &Fingerprint,
     ) -> Result<Result<Claimed, Refusal>, sqlx::Error> {
         let query = sqlx::query("SELECT * FROM idempotency_claim($1, $2, $3, $4, $5, $6, $7)");
-        let row = self.bind(query, fingerprint).fetch_one(connection).await?;
+        let query = self.bind(query, fingerprint);
+        let row = fail_points!("idempotency.claim", query.fetch_one(connection).await)?;
         self.claimed(&row)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use banyan_events::{EffectOwner, Event};
+use banyan_fail_points::fail_points;
 use banyan_tracing_setup::context;
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool, types::Json};
@@ -67,14 +68,14 @@ impl NewEvent {
 /// # Errors
 /// The database's.
 pub async fn publish(connection: &mut PgConnection, event: NewEvent) -> Result<Uuid, sqlx::Error> {
-    sqlx::query("INSERT INTO outbox (id, subject, type, payload, headers) VALUES ($1, $2, $3, $4, $5)")
-        .bind(event.id)
-        .bind(&event.subject)
-        .bind(event.event.kind().name())
-        .bind(Json(&event.event))
-        .bind(event.headers())
-        .execute(connection)
-        .await?;
+    let query =
+        sqlx::query("INSERT INTO outbox (id, subject, type, payload, headers) VALUES ($1, $2, $3, $4, $5)")
+            .bind(event.id)
+            .bind(&event.subject)
+            .bind(event.event.kind().name())
+            .bind(Json(&event.event))
+            .bind(event.headers());
+    fail_points!("outbox.publish", query.execute(connection).await)?;
     Ok(event.id)
 }
 

@@ -8,6 +8,7 @@
 //! nothing better to do with an error.
 
 mod db;
+pub mod dose;
 mod http;
 mod keys;
 mod process;

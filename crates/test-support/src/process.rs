@@ -101,6 +101,15 @@ impl ServiceCommand {
 
     /// Starts it on a free port and waits until it listens.
     pub async fn start(self) -> ServiceProcess {
+        let mut process = self.spawn();
+        let line = process.wait_log("listening", START_BOUND).await;
+        process.address = address(&line).unwrap_or_else(|| panic!("no address in {line}"));
+        process
+    }
+
+    /// Starts it on a free port, and does not wait: for one that may die at any moment. Its address is that of
+    /// [`ServiceProcess::listens`].
+    pub fn spawn(self) -> ServiceProcess {
         let started = Instant::now();
         let spawned = self.config("http.listen", "127.0.0.1:0");
         let mut child = spawned
@@ -111,18 +120,12 @@ impl ServiceCommand {
         let (lines, seen) = watch::channel(Vec::new());
         read(child.stdout.take().expect("stdout is piped"), lines.clone());
         read(child.stderr.take().expect("stderr is piped"), lines);
-        let mut process = ServiceProcess {
+        ServiceProcess {
             child,
             lines: seen,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             started,
-        };
-        let line = process.wait_log("listening", START_BOUND).await;
-        process.address = line["address"]
-            .as_str()
-            .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("no address in {line}"));
-        process
+        }
     }
 
     fn command(&self) -> Command {
@@ -174,8 +177,24 @@ impl ServiceProcess {
         self
     }
 
+    /// Waits until it listens and returns where; `None` where it ended before.
+    pub async fn listens(&self) -> Option<SocketAddr> {
+        address(&self.find_log("listening", START_BOUND).await?)
+    }
+
     /// Waits for a log line with this message and returns its fields.
     pub async fn wait_log(&self, message: &str, bound: Duration) -> Value {
+        let found = self.find_log(message, bound).await;
+        found.unwrap_or_else(|| {
+            panic!(
+                "no log line `{message}` within {bound:?}; the log was:\n{}",
+                self.log()
+            )
+        })
+    }
+
+    /// The fields of the first log line with this message; `None` where it ended, or the time did, before there was one.
+    async fn find_log(&self, message: &str, bound: Duration) -> Option<Value> {
         let mut lines = self.lines.clone();
         let wanted = |line: &String| {
             serde_json::from_str::<Value>(line)
@@ -186,16 +205,10 @@ impl ServiceProcess {
             bound,
             lines.wait_for(|lines| lines.iter().any(|line| wanted(line).is_some())),
         );
-        let found = match found.await {
+        match found.await {
             Ok(Ok(lines)) => lines.iter().find_map(wanted),
             _ => None,
-        };
-        found.unwrap_or_else(|| {
-            panic!(
-                "no log line `{message}` within {bound:?}; the log was:\n{}",
-                self.log()
-            )
-        })
+        }
     }
 
     /// Everything that it has written, both streams.
@@ -239,9 +252,16 @@ impl ServiceProcess {
         self.child.kill().await.expect("a process can be killed");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and until all that it has written is in the log.
     pub async fn exit(&mut self, bound: Duration) -> ExitStatus {
-        let Ok(status) = tokio::time::timeout(bound, self.child.wait()).await else {
+        let lines = &mut self.lines;
+        let child = &mut self.child;
+        let end = async {
+            let status = child.wait().await;
+            while lines.changed().await.is_ok() {}
+            status
+        };
+        let Ok(status) = tokio::time::timeout(bound, end).await else {
             panic!(
                 "the process did not end within {bound:?}; the log was:\n{}",
                 self.log()
@@ -255,6 +275,11 @@ impl ServiceProcess {
         self.terminate();
         self.exit(bound).await
     }
+}
+
+/// The address in the line that says where it listens.
+fn address(line: &Value) -> Option<SocketAddr> {
+    line["address"].as_str()?.parse().ok()
 }
 
 fn read(stream: impl AsyncRead + Unpin + Send + 'static, lines: watch::Sender<Vec<String>>) {

@@ -9,7 +9,6 @@ use banyan_dev_sinks::stripe::{Exchange, FaultRule, Settings, StripeFront, Targe
 use banyan_local_stack::ports::free_port;
 use banyan_local_stack::python::test_environment;
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -30,15 +29,13 @@ pub struct TestStripe {
     upstream: String,
     webhook: Option<Target>,
     _localstripe: Child,
-    _state: TempDir,
 }
 
 impl TestStripe {
     /// Starts one that sends its events to `webhook`, where there is one.
     pub async fn start(webhook: Option<Target>) -> Self {
-        let state = tempfile::tempdir().expect("a directory");
         let port = free_port().expect("a free port");
-        let localstripe = spawn(port, state.path());
+        let localstripe = spawn(port);
         wait_for("localstripe", BOUND, async || {
             TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await
         })
@@ -52,7 +49,6 @@ impl TestStripe {
             upstream,
             webhook,
             _localstripe: localstripe,
-            _state: state,
         }
     }
 
@@ -98,7 +94,7 @@ impl TestStripe {
 
     /// All objects of a resource such as `payment_intents`, asked for behind the front's back.
     pub async fn all(&self, resource: &str) -> Vec<Value> {
-        let url = format!("{}/v1/{resource}?limit=1000", self.upstream);
+        let url = format!("{}/v1/{resource}?limit=1000000", self.upstream);
         let request = client().get(url).bearer_auth(STRIPE_KEY);
         let list: Value = request
             .send()
@@ -144,13 +140,12 @@ async fn front(listen: SocketAddr, upstream: &str, webhook: Option<Target>) -> S
     StripeFront::start(settings).await.expect("the front starts")
 }
 
-fn spawn(port: u16, state: &Path) -> Child {
+fn spawn(port: u16) -> Child {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let venv = test_environment(&root).expect("a Python environment");
     Command::new(venv.program("python"))
         .arg(root.join("crates/local-stack/python/serve_localstripe.py"))
-        .args(["--port", &port.to_string(), "--state"])
-        .arg(state.join("state.pickle"))
+        .args(["--port", &port.to_string()])
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()

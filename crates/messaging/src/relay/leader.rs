@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use banyan_fail_points::fail_points;
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgListener};
 
 use super::{RelayError, row::Row};
@@ -83,20 +84,21 @@ impl Leader {
         limit: u32,
     ) -> Result<Vec<Row>, sqlx::Error> {
         let sql = if confirmed.is_empty() { READ } else { MARK_AND_READ };
-        sqlx::query_as(sql)
+        let query = sqlx::query_as(sql)
             .bind(confirmed)
             .bind(known)
-            .bind(i64::from(limit))
-            .fetch_all(&mut self.connection)
-            .await
+            .bind(i64::from(limit));
+        // Reading alone is no mark, and no place for a fail-point.
+        if confirmed.is_empty() {
+            return query.fetch_all(&mut self.connection).await;
+        }
+        fail_points!("relay.mark", query.fetch_all(&mut self.connection).await)
     }
 
     /// Marks rows as published.
     pub(super) async fn mark(&mut self, confirmed: &[i64]) -> Result<(), sqlx::Error> {
-        sqlx::query(mark!())
-            .bind(confirmed)
-            .execute(&mut self.connection)
-            .await?;
+        let query = sqlx::query(mark!()).bind(confirmed);
+        fail_points!("relay.mark", query.execute(&mut self.connection).await)?;
         Ok(())
     }
 

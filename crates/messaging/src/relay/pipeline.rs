@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use banyan_fail_points::fail_points;
 use banyan_tracing_setup::amqp;
 use futures::FutureExt;
 use lapin::{Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
@@ -62,15 +63,14 @@ impl Pipeline {
                 }
             };
             // Not mandatory: what no queue wants goes to the alternate exchange and is confirmed there.
-            let confirm = channel
-                .basic_publish(
-                    DOMAIN_EVENTS.into(),
-                    kind.into(),
-                    BasicPublishOptions::default(),
-                    &message.body,
-                    message.properties,
-                )
-                .await?;
+            let publish = channel.basic_publish(
+                DOMAIN_EVENTS.into(),
+                kind.into(),
+                BasicPublishOptions::default(),
+                &message.body,
+                message.properties,
+            );
+            let confirm = fail_points!("relay.publish", publish.await)?;
             self.under_way.push_back(UnderWay {
                 sequence,
                 subject,
@@ -90,7 +90,7 @@ impl Pipeline {
         // In place, so that a wait that is given up loses nothing.
         while let Some(oldest) = self.under_way.front_mut() {
             let answer = if first {
-                Some((&mut oldest.confirm).await)
+                Some(fail_points!("relay.confirm", (&mut oldest.confirm).await))
             } else {
                 (&mut oldest.confirm).now_or_never()
             };

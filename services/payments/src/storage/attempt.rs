@@ -1,5 +1,6 @@
 //! Calls to Stripe for payments, noted before they are made.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -65,7 +66,7 @@ pub async fn add(connection: &mut PgConnection, attempt: &NewAttempt<'_>) -> Res
         Operation::Capture => stripe_key::capture(attempt.payment_id),
         Operation::Cancel => stripe_key::cancel(attempt.payment_id),
     };
-    sqlx::query(
+    let query = sqlx::query(
         "WITH superseded AS (
            UPDATE payment_attempt SET status = 'declined'
            WHERE payment_id = $1 AND operation = $2 AND operation <> 'charge' AND status IN ('started', 'unknown')
@@ -77,9 +78,8 @@ pub async fn add(connection: &mut PgConnection, attempt: &NewAttempt<'_>) -> Res
     .bind(attempt.operation.name())
     .bind(attempt.amount.map(|amount| amount.0))
     .bind(key)
-    .bind(attempt.now)
-    .execute(connection)
-    .await?;
+    .bind(attempt.now);
+    fail_points!("attempt.add", query.execute(connection).await)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Users as Stripe's customers, and users who are no more.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -65,16 +66,15 @@ pub async fn keep(
     now: OffsetDateTime,
 ) -> Result<Customer, sqlx::Error> {
     // The update changes nothing; it is what returns a row that another transaction wrote a moment ago.
-    sqlx::query_as(
+    let query = sqlx::query_as(
         "INSERT INTO customer (user_id, stripe_customer_id, created_at) VALUES ($1, $2, $3)
          ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id
          RETURNING id, user_id, stripe_customer_id",
     )
     .bind(user_id)
     .bind(stripe_customer_id)
-    .bind(now)
-    .fetch_one(connection)
-    .await
+    .bind(now);
+    fail_points!("customer.keep", query.fetch_one(connection).await)
 }
 
 /// Notes that a user's account was erased: nothing is charged to the user again. Told twice, the first moment stays.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -69,7 +70,7 @@ pub async fn insert(connection: &mut PgConnection, new: &NewInvoice<'_>) -> Resu
     let sequence: i64 = sqlx::query_scalar("SELECT nextval('invoice_number')")
         .fetch_one(&mut *connection)
         .await?;
-    let invoice: Invoice = sqlx::query_as(concat!(
+    let query = sqlx::query_as(concat!(
         "INSERT INTO invoice (number, user_id, subscription_id, status, currency, subtotal_minor, discount_minor, total_minor,
            period_start, period_end, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) RETURNING ",
@@ -85,11 +86,10 @@ pub async fn insert(connection: &mut PgConnection, new: &NewInvoice<'_>) -> Resu
     .bind(new.totals.total.0)
     .bind(new.period_start)
     .bind(new.period_end)
-    .bind(new.now)
-    .fetch_one(&mut *connection)
-    .await?;
+    .bind(new.now);
+    let invoice: Invoice = fail_points!("invoice.insert", query.fetch_one(&mut *connection).await)?;
     for line in new.lines {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO invoice_line (invoice_id, plan_id, description, amount_minor, period_start, period_end, proration)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -99,9 +99,8 @@ pub async fn insert(connection: &mut PgConnection, new: &NewInvoice<'_>) -> Resu
         .bind(line.amount.0)
         .bind(line.period_start)
         .bind(line.period_end)
-        .bind(line.proration)
-        .execute(&mut *connection)
-        .await?;
+        .bind(line.proration);
+        fail_points!("invoice_line.insert", query.execute(&mut *connection).await)?;
     }
     Ok(invoice)
 }
@@ -186,13 +185,12 @@ pub async fn set_status(
     status: InvoiceStatus,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE invoice SET status = $2, paid_at = $3, updated_at = $4 WHERE id = $1")
+    let query = sqlx::query("UPDATE invoice SET status = $2, paid_at = $3, updated_at = $4 WHERE id = $1")
         .bind(id)
         .bind(status.name())
         .bind((status == InvoiceStatus::Paid).then_some(now))
-        .bind(now)
-        .execute(connection)
-        .await?;
+        .bind(now);
+    fail_points!("invoice.set_status", query.execute(connection).await)?;
     Ok(())
 }
 

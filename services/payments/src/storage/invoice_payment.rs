@@ -1,5 +1,6 @@
 //! Payments of invoices. No client asked for them, so they have no fingerprint; their key names the invoice.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub async fn begin(
     now: OffsetDateTime,
 ) -> Result<Payment, sqlx::Error> {
     let key = payment_key(invoice.id, id);
-    sqlx::query_as(concat!(
+    let query = sqlx::query_as(concat!(
         "WITH begun AS (
            INSERT INTO payment (user_id, customer_id, payment_method_id, currency, amount_minor, off_session, description,
              idempotency_key, status, created_at, updated_at)
@@ -56,9 +57,8 @@ pub async fn begin(
     .bind(now)
     .bind(stripe_key::charge(invoice.user_id, &key))
     .bind(Reason::Invoice.name())
-    .bind(invoice.id)
-    .fetch_one(connection)
-    .await
+    .bind(invoice.id);
+    fail_points!("invoice_payment.begin", query.fetch_one(connection).await)
 }
 
 /// The first payment of a subscription, and when the newest call to Stripe for it began that nobody has written the end of, UTC. `None`

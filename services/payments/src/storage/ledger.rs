@@ -1,5 +1,6 @@
 //! The ledger: booking, taking back, and what it says.
 
+use banyan_fail_points::fail_points;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -103,7 +104,7 @@ pub async fn book(
         } => (payment, dispute) = (Some(payment_id), Some(dispute_id)),
         About::Payout { payout_id } => payout = Some(payout_id),
     }
-    sqlx::query_scalar(concat!(
+    let query = sqlx::query_scalar(concat!(
         "WITH side AS (
            SELECT * FROM unnest($1::text[], $2::bigint[]) AS s (kind, amount_minor)
          ), wanted AS (
@@ -130,9 +131,8 @@ pub async fn book(
     .bind(payment)
     .bind(refund)
     .bind(dispute)
-    .bind(payout)
-    .fetch_one(connection)
-    .await
+    .bind(payout);
+    fail_points!("ledger.book", query.fetch_one(connection).await)
 }
 
 /// Takes a ledger transaction back by one with the opposite entries; its id. `None` where there is no such transaction, it was taken

@@ -1,5 +1,6 @@
 //! Payment methods.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -146,7 +147,7 @@ pub async fn keep(
     now: OffsetDateTime,
 ) -> Result<Option<PaymentMethod>, sqlx::Error> {
     lock_customer(connection, customer_id).await?;
-    sqlx::query_as(concat!(
+    let query = sqlx::query_as(concat!(
         "INSERT INTO payment_method AS m (customer_id, stripe_payment_method_id, brand, last4, exp_month, exp_year,
            fingerprint, is_default, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7,
@@ -164,9 +165,8 @@ pub async fn keep(
     .bind(card.exp_month)
     .bind(card.exp_year)
     .bind(card.fingerprint)
-    .bind(now)
-    .fetch_optional(connection)
-    .await
+    .bind(now);
+    fail_points!("method.keep", query.fetch_optional(connection).await)
 }
 
 /// What became of a detachment.

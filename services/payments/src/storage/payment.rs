@@ -1,5 +1,6 @@
 //! Payments, read.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -134,7 +135,7 @@ pub async fn show_refunds(
     reason: Reason,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    let query = sqlx::query(
         "WITH shown AS (
            UPDATE payment SET amount_refunded_minor = $2, status = $4, payout_due = true, updated_at = $6 WHERE id = $1
          )
@@ -146,9 +147,8 @@ pub async fn show_refunds(
     .bind(payment.status.name())
     .bind(status.name())
     .bind(reason.name())
-    .bind(now)
-    .execute(connection)
-    .await?;
+    .bind(now);
+    fail_points!("payment.show_refunds", query.execute(connection).await)?;
     Ok(())
 }
 

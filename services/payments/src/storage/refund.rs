@@ -2,6 +2,7 @@
 //!
 //! What a refund does to its payment is written under the payment's lock, which is what refunds of one payment queue at.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -161,7 +162,7 @@ pub struct NewRefund<'a> {
 /// # Errors
 /// The database's; a constraint (`refund_idempotency_key`) where the payment has one with that key.
 pub async fn insert(connection: &mut PgConnection, new: &NewRefund<'_>) -> Result<Refund, sqlx::Error> {
-    sqlx::query_as(concat!(
+    let query = sqlx::query_as(concat!(
         "INSERT INTO refund (payment_id, amount_minor, currency, reason, idempotency_key, request_fingerprint, status,
            started_at, created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5, $6, 'pending', $7, $7, $7) RETURNING ",
@@ -173,9 +174,8 @@ pub async fn insert(connection: &mut PgConnection, new: &NewRefund<'_>) -> Resul
     .bind(new.reason.map(RefundReason::name))
     .bind(new.idempotency_key)
     .bind(new.request_fingerprint)
-    .bind(new.now)
-    .fetch_one(connection)
-    .await
+    .bind(new.now);
+    fail_points!("refund.insert", query.fetch_one(connection).await)
 }
 
 /// The row of a refund that was not asked for here but made in Stripe's dashboard, made where there is none; pending until it is settled.
@@ -217,15 +217,14 @@ pub async fn begin_call(
     lease_start: OffsetDateTime,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    let begun = sqlx::query(
+    let query = sqlx::query(
         "UPDATE refund SET started_at = $3, finished_at = NULL, updated_at = $3
          WHERE id = $1 AND status = 'pending' AND (started_at IS NULL OR finished_at IS NOT NULL OR started_at <= $2)",
     )
     .bind(id)
     .bind(lease_start)
-    .bind(now)
-    .execute(connection)
-    .await?;
+    .bind(now);
+    let begun = fail_points!("refund.begin_call", query.execute(connection).await)?;
     Ok(begun.rows_affected() == 1)
 }
 
@@ -238,7 +237,7 @@ pub async fn update(
     refund: &Refund,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    let query = sqlx::query(
         "UPDATE refund SET status = $2, stripe_refund_id = $3, failure_code = $4, finished_at = $5, completed_at = $6,
            updated_at = $7 WHERE id = $1",
     )
@@ -248,9 +247,8 @@ pub async fn update(
     .bind(refund.failure_code.as_deref())
     .bind(refund.finished_at)
     .bind(refund.completed_at)
-    .bind(now)
-    .execute(connection)
-    .await?;
+    .bind(now);
+    fail_points!("refund.update", query.execute(connection).await)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Locks are taken in one order by everyone: a payment, then subscriptions by their ids, then an invoice, then a coupon.
 
+use banyan_fail_points::fail_points;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -84,7 +85,7 @@ pub async fn insert(
     connection: &mut PgConnection,
     new: &NewSubscription<'_>,
 ) -> Result<Subscription, sqlx::Error> {
-    sqlx::query_as(concat!(
+    let query = sqlx::query_as(concat!(
         "INSERT INTO subscription AS s (user_id, customer_id, plan_id, currency, payment_method_id, coupon_id, replaces_id,
            idempotency_key, request_fingerprint, status, billing_anchor, current_period_start, current_period_end,
            next_billing_at, created_at, updated_at)
@@ -103,9 +104,8 @@ pub async fn insert(
     .bind(new.request_fingerprint)
     .bind(SubscriptionStatus::Incomplete.name())
     .bind(new.now)
-    .bind(new.period_end)
-    .fetch_one(connection)
-    .await
+    .bind(new.period_end);
+    fail_points!("subscription.insert", query.fetch_one(connection).await)
 }
 
 /// A subscription by its id.
@@ -264,7 +264,7 @@ pub async fn save(
     subscription: &Subscription,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
+    let query = sqlx::query(
         "UPDATE subscription SET status = $2, current_period_start = $3, current_period_end = $4,
            cancel_at_period_end = $5, next_billing_at = $6, failed_attempts = $7, canceled_at = $8, updated_at = $9
          WHERE id = $1",
@@ -277,8 +277,7 @@ pub async fn save(
     .bind(subscription.next_billing_at)
     .bind(subscription.failed_attempts)
     .bind(subscription.canceled_at)
-    .bind(now)
-    .execute(connection)
-    .await?;
+    .bind(now);
+    fail_points!("subscription.save", query.execute(connection).await)?;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use banyan_fail_points::fail_points;
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, redirect::Policy};
@@ -177,10 +178,11 @@ impl StripeClient {
         };
         let base = &self.inner.config.base_url;
         let span = telemetry::span(&request.method, &request.path.template(), base, retries);
-        let reply = self
-            .exchange(request, left.min(self.inner.config.timeout()))
-            .instrument(span.clone())
-            .await;
+        let exchange = self.exchange(request, left.min(self.inner.config.timeout()));
+        let reply = fail_points!(
+            format!("stripe.{}", request.operation),
+            exchange.instrument(span.clone()).await
+        );
         let result = reply.map_err(Failure::from).and_then(|reply| {
             telemetry::note_reply(&span, reply.status, &reply.headers);
             read(&reply)

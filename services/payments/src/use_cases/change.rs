@@ -4,6 +4,7 @@
 //! job that reconciles, both under the same Stripe key; another change is refused until the outcome is known.
 
 use banyan_db::retry_serialization;
+use banyan_fail_points::fail_points;
 
 use super::settle::settle;
 use super::{Env, outcome_of_change};
@@ -123,7 +124,7 @@ pub(super) async fn note(
         if let Step::Ask(change) = step {
             attempt::add(&mut transaction, &change.noted(&payment, env)).await?;
         }
-        transaction.commit().await?;
+        fail_points!("change.note.commit", transaction.commit().await)?;
         Ok((payment, step))
     })
     .await

@@ -1,5 +1,6 @@
 //! Adding, finding and removing cards.
 
+use banyan_fail_points::fail_points;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
@@ -141,7 +142,7 @@ async fn attach(env: &Env, customer: &Customer, stripe_id: &str) -> Result<Payme
         .await?;
     let mut transaction = env.pool.begin().await?;
     let kept = method::keep(&mut transaction, customer.id, &card(&attached)?, env.now()).await?;
-    transaction.commit().await?;
+    fail_points!("method.attach.commit", transaction.commit().await)?;
     kept.ok_or(MethodError::NotUsable("is not a payment method"))
 }
 

@@ -5,6 +5,7 @@
 //! on from there under the same Stripe key, and so does the job that reconciles.
 
 use banyan_db::retry_serialization;
+use banyan_fail_points::fail_points;
 use banyan_idempotency::{Answer, ClaimError, Claimed, Fingerprint, IdempotentRequest, Refusal};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -184,7 +185,9 @@ impl Work<'_> {
         let mut transaction = self.env.pool.begin().await?;
         let begin = self.begin_in(&mut transaction).await;
         match &begin {
-            Ok(Begin::Ask(_) | Begin::Refused(Refusal::Replay(_))) => transaction.commit().await?,
+            Ok(Begin::Ask(_) | Begin::Refused(Refusal::Replay(_))) => {
+                fail_points!("refund.note.commit", transaction.commit().await)?;
+            }
             _ => transaction.rollback().await?,
         }
         begin
@@ -272,7 +275,7 @@ impl Work<'_> {
         );
         let settled = settled.await?.ok_or(sqlx::Error::RowNotFound)?;
         let answer = self.answer(&mut transaction, &asked.claimed, settled).await?;
-        transaction.commit().await?;
+        fail_points!("refund.settle.commit", transaction.commit().await)?;
         Ok(answer)
     }
 

@@ -1,6 +1,7 @@
 //! Writing down what is known of a payment, and of its invoice where it is one's.
 
 use banyan_db::retry_serialization;
+use banyan_fail_points::fail_points;
 use sqlx::PgConnection;
 
 use super::invoice_payments;
@@ -28,7 +29,7 @@ pub async fn settle(
     retry_serialization(async || {
         let mut transaction = env.pool.begin().await?;
         let settled = settle_in(&mut transaction, env, payment, outcome, reason).await?;
-        transaction.commit().await?;
+        fail_points!("settle.commit", transaction.commit().await)?;
         Ok(settled)
     })
     .await

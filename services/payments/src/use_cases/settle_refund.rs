@@ -2,6 +2,7 @@
 
 use banyan_db::retry_serialization;
 use banyan_events::payloads::PaymentRefunded;
+use banyan_fail_points::fail_points;
 use banyan_messaging::outbox::{self, NewEvent};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -28,7 +29,7 @@ pub async fn settle_refund(
     retry_serialization(|| async {
         let mut transaction = env.pool.begin().await?;
         let settled = settle_in(&mut transaction, env, refund_id, outcome, reason).await?;
-        transaction.commit().await?;
+        fail_points!("settle_refund.commit", transaction.commit().await)?;
         Ok(settled)
     })
     .await

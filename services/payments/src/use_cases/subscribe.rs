@@ -4,6 +4,7 @@
 //! answer. As with a charge, the next request with the key goes on from whatever a crash left.
 
 use banyan_db::retry_serialization;
+use banyan_fail_points::fail_points;
 use banyan_idempotency::{Answer, ClaimError, Claimed, Fingerprint, IdempotentRequest, Refusal};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -262,7 +263,7 @@ impl Work<'_> {
                 payment: Box::new(payment),
             }
         };
-        transaction.commit().await?;
+        fail_points!("subscribe.note.commit", transaction.commit().await)?;
         Ok(begun)
     }
 
@@ -301,7 +302,7 @@ impl Work<'_> {
             settle_in(&mut transaction, env, payment, &outcome, Reason::Subscribe).await?;
             let subscription = reread(&mut transaction, subscription_id).await?;
             let answer = self.keep(&mut transaction, claimed, &subscription).await?;
-            transaction.commit().await?;
+            fail_points!("subscribe.settle.commit", transaction.commit().await)?;
             Ok(answer)
         })
         .await

@@ -1,5 +1,6 @@
 //! The first statement: the payment is noted before Stripe is called.
 
+use banyan_fail_points::fail_points;
 use banyan_idempotency::{Claimed, Fingerprint, IdempotentRequest, PgQuery, Refusal};
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
@@ -149,7 +150,10 @@ pub const CLAIM_AND_BEGIN: &str = begin_sql!(
 /// # Errors
 /// The database's.
 pub async fn begin(connection: &mut PgConnection, charge: &NewCharge<'_>) -> Result<Begin, sqlx::Error> {
-    let row = bind(BEGIN, charge).fetch_one(&mut *connection).await?;
+    let row = fail_points!(
+        "charge.begin",
+        bind(BEGIN, charge).fetch_one(&mut *connection).await
+    )?;
     begun(connection, charge, &row).await
 }
 
@@ -164,7 +168,7 @@ pub async fn claim_and_begin(
     fingerprint: &Fingerprint,
 ) -> Result<Result<(Claimed, Begin), Refusal>, sqlx::Error> {
     let query = keyed.bind(bind(CLAIM_AND_BEGIN, charge), fingerprint);
-    let row = query.fetch_one(&mut *connection).await?;
+    let row = fail_points!("charge.claim_and_begin", query.fetch_one(&mut *connection).await)?;
     match keyed.claimed(&row)? {
         Ok(claimed) => Ok(Ok((claimed, begun(connection, charge, &row).await?))),
         Err(refusal) => Ok(Err(refusal)),

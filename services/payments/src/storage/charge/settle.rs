@@ -4,6 +4,7 @@ use banyan_events::{
     EffectOwner, Event,
     payloads::{PaymentCompleted, PaymentFailed},
 };
+use banyan_fail_points::fail_points;
 use banyan_idempotency::{Answer, Claimed};
 use banyan_messaging::outbox::NewEvent;
 use sqlx::{FromRow, PgConnection, Row, types::Json};
@@ -162,7 +163,7 @@ pub async fn settle(
     connection: &mut PgConnection,
     settlement: &Settlement<'_>,
 ) -> Result<Option<Settled>, sqlx::Error> {
-    run(connection, settlement, None).await
+    fail_points!("charge.settle", run(connection, settlement, None).await)
 }
 
 /// As [`settle`], and stores the answer of the request in the same statement if the outcome changes the payment's status.
@@ -176,7 +177,10 @@ pub async fn settle_and_finish(
     claimed: &Claimed,
     answer: &Answer,
 ) -> Result<Option<Settled>, sqlx::Error> {
-    run(connection, settlement, Some((claimed, answer))).await
+    fail_points!(
+        "charge.settle_and_finish",
+        run(connection, settlement, Some((claimed, answer))).await
+    )
 }
 
 async fn run(

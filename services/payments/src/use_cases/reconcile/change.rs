@@ -1,6 +1,7 @@
 //! Captures and cancellations.
 
 use banyan_db::retry_serialization;
+use banyan_fail_points::fail_points;
 use sqlx::PgConnection;
 
 use super::ReconcileError;
@@ -65,7 +66,7 @@ async fn note(env: &Env, payment: &Payment, open: &Attempt, change: Change) -> R
         return Ok(false);
     }
     attempt::add(&mut transaction, &change.noted(payment, env)).await?;
-    transaction.commit().await?;
+    fail_points!("reconcile.change.note.commit", transaction.commit().await)?;
     Ok(true)
 }
 

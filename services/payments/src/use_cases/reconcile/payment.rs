@@ -1,6 +1,7 @@
 //! Charges.
 
 use banyan_db::retry_serialization;
+use banyan_fail_points::fail_points;
 
 use super::ReconcileError;
 use crate::domain::attempt::{GIVE_UP_AFTER, Operation, REPLAY_WINDOW};
@@ -95,7 +96,7 @@ async fn note(env: &Env, payment: &Payment) -> Result<bool, sqlx::Error> {
         now: env.now(),
     };
     attempt::add(&mut transaction, &call).await?;
-    transaction.commit().await?;
+    fail_points!("reconcile.payment.note.commit", transaction.commit().await)?;
     Ok(true)
 }
 
