@@ -1,18 +1,15 @@
 //! The suite against a whole local stack, and schemathesis with the same document.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, ensure};
-use banyan_local_stack::python::test_environment;
+use banyan_test_support::schemathesis;
 use end_to_end::stack::Stack;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 /// No password of an example in the document: schemathesis tries those.
 const PASSWORD: &str = "another-horse-battery";
-const EXAMPLES: &str = "15";
-const SEED: &str = "20260131";
 
 #[tokio::test]
 async fn the_monolith_keeps_its_contract_with_a_gateway_and_without() -> anyhow::Result<()> {
@@ -40,7 +37,7 @@ async fn the_monolith_keeps_its_contract_with_a_gateway_and_without() -> anyhow:
         "endSession",
     ];
     let without_staff = [&ending[..], &["--exclude-tag", "reporting"]].concat();
-    schemathesis(&monolith, &user, &without_staff).await?;
+    schemathesis(&document(), &monolith, &user, &without_staff).await;
     let bearer = format!("Bearer {user}");
     let me = stack
         .send(Method::GET, "/api/users/me", &[("authorization", &bearer)], None)
@@ -57,10 +54,11 @@ async fn the_monolith_keeps_its_contract_with_a_gateway_and_without() -> anyhow:
         "--include-operation-id",
         "endSession",
     ];
-    schemathesis(&monolith, &other, &ending).await?;
+    schemathesis(&document(), &monolith, &other, &ending).await;
     let credentials = json!({"email": "staff@example.com", "password": "correct-horse-battery"});
     let staff = token(&stack, "login", credentials).await?;
-    schemathesis(&monolith, &staff, &["--include-tag", "reporting"]).await
+    schemathesis(&document(), &monolith, &staff, &["--include-tag", "reporting"]).await;
+    Ok(())
 }
 
 /// Half of the users are the service's, then all of them; and the service itself is asked.
@@ -91,47 +89,6 @@ async fn token(stack: &Stack, how: &str, body: Value) -> anyhow::Result<String> 
     Ok(answer["accessToken"].as_str().context("a token")?.to_owned())
 }
 
-fn here(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-/// Runs schemathesis: no 5xx, no undocumented answer, nothing invalid accepted. What is valid by the document may still be
-/// refused, such as an unknown link.
-async fn schemathesis(base_url: &str, token: &str, selection: &[&str]) -> anyhow::Result<()> {
-    let venv = tokio::task::spawn_blocking(|| test_environment(&here("../.."))).await??;
-    let mut command = Command::new(venv.program("schemathesis"));
-    command
-        .arg("run")
-        .arg(here("openapi.yaml"))
-        .args(["--url", base_url]);
-    command.args([
-        "--header",
-        &format!("Authorization: Bearer {token}"),
-        "--workers",
-        "1",
-    ]);
-    command.args([
-        "--phases",
-        "examples,coverage,fuzzing",
-        "--max-examples",
-        EXAMPLES,
-        "--seed",
-        SEED,
-    ]);
-    command.args(["--checks", "all", "--exclude-checks", "positive_data_acceptance"]);
-    command
-        .args(["--continue-on-failure", "--warnings", "off"])
-        .args(selection);
-    command
-        .env("NO_PROXY", "127.0.0.1")
-        .current_dir(std::env::temp_dir());
-    let output = tokio::task::spawn_blocking(move || command.output()).await??;
-    ensure!(
-        output.status.success(),
-        "schemathesis {selection:?}: {}\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
+fn document() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.yaml")
 }

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod any_request;
 mod charge;
 mod documents;
 mod input;
