@@ -1,5 +1,6 @@
 //! What the service works with, real as in production.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ impl Stage {
 
     /// Starts the service with a lease of a second, so that what a death left is gone on with soon.
     pub(crate) fn command(&self) -> ServiceCommand {
-        ServiceCommand::new(env!("CARGO_BIN_EXE_payments"))
+        ServiceCommand::new(payments_with_fail_points())
             .config("database.url", &self.db.url)
             .config("broker.url", &self.vhost.amqp_url)
             .config("auth.jwks_url", self.keys.jwks_url())
@@ -109,6 +110,19 @@ impl Stage {
         })
         .await;
     }
+}
+
+/// The service with its fail-points, which is built next to the tests.
+fn payments_with_fail_points() -> PathBuf {
+    let test = std::env::current_exe().expect("this program has a path");
+    let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+    let program = profile.join("examples/payments");
+    assert!(
+        program.exists(),
+        "{} is missing: `cargo build -p payments --example payments` makes it",
+        program.display()
+    );
+    program
 }
 
 const UNDECIDED: [(&str, &str); 6] = [
