@@ -162,7 +162,7 @@ impl Service {
 
     /// Listening is enough: while a server it needs is down it is not ready, and must still come up.
     async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
-        if let Some(process) = self.running.take() {
+        if let Some(mut process) = self.running.take() {
             process.kill9().await;
         }
         self.running = Some(self.command.clone().start().await);

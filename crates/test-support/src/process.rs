@@ -248,7 +248,7 @@ impl ServiceProcess {
     }
 
     /// Ends it without a chance to react (SIGKILL), and waits until it is gone.
-    pub async fn kill9(mut self) {
+    pub async fn kill9(&mut self) {
         self.child.kill().await.expect("a process can be killed");
     }
 

@@ -92,18 +92,33 @@ impl TestStripe {
         self.front = Some(front(self.address, &self.upstream, self.webhook.clone()).await);
     }
 
-    /// All objects of a resource such as `payment_intents`, asked for behind the front's back.
+    /// All objects of a resource such as `payment_intents`, asked for behind the front's back, page by page: localstripe takes a while
+    /// over thousands.
     pub async fn all(&self, resource: &str) -> Vec<Value> {
-        let url = format!("{}/v1/{resource}?limit=1000000", self.upstream);
-        let request = client().get(url).bearer_auth(STRIPE_KEY);
-        let list: Value = request
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON");
-        list["data"].as_array().expect("a list").clone()
+        let http = client();
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let mut url = format!("{}/v1/{resource}?limit=100", self.upstream);
+            if let Some(last) = all.last() {
+                url.push_str("&starting_after=");
+                url.push_str(last["id"].as_str().expect("an id"));
+            }
+            let request = http.get(url).bearer_auth(STRIPE_KEY);
+            let mut page: Value = request
+                .send()
+                .await
+                .expect("an answer")
+                .json()
+                .await
+                .expect("JSON");
+            let Value::Array(objects) = page["data"].take() else {
+                panic!("no list: {page}");
+            };
+            all.extend(objects);
+            if page["has_more"] != true {
+                return all;
+            }
+        }
     }
 
     /// The id of a new payment method with that card number, as a browser would make it; see

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 
 use crate::service::Address;
 
-/// The longest that a request may be without a final answer, deaths and all.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The longest that a request may be without a final answer. Long, since it may be cut off by many deaths one after the other and be
+/// held back while the reconciler is waited for.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);

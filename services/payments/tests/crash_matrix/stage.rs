@@ -11,6 +11,7 @@ use banyan_test_support::{
     STRIPE_KEY, ServiceCommand, TestDb, TestKeys, TestStripe, TestVhost, client, wait_until,
 };
 use payments::Payments;
+use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use crate::client::Client;
@@ -96,6 +97,18 @@ impl Stage {
             .expect("a number")
     }
 
+    /// Waits until the reconciler has settled all that was begun before this moment.
+    pub(crate) async fn nothing_is_left_from_before(&self, moment: OffsetDateTime) {
+        let left = async || {
+            sqlx::query_scalar::<_, i64>(LEFT_FROM_BEFORE)
+                .bind(moment)
+                .fetch_one(&self.db.pool)
+                .await
+                .expect("a number")
+        };
+        wait_until("the reconciler", BOUND, left, |left| *left == 0).await;
+    }
+
     /// Waits until nothing is under way: no payment, refund, capture or cancellation, no key, no event.
     pub(crate) async fn nothing_is_undecided(&self) {
         let open = async || {
@@ -124,6 +137,12 @@ fn payments_with_fail_points() -> PathBuf {
     );
     program
 }
+
+const LEFT_FROM_BEFORE: &str = "
+    SELECT (SELECT count(*) FROM payment WHERE status = 'pending' AND created_at < $1)
+         + (SELECT count(*) FROM refund WHERE status = 'pending' AND created_at < $1)
+         + (SELECT count(*) FROM payment_attempt
+            WHERE status IN ('started', 'unknown') AND operation <> 'charge' AND started_at < $1)";
 
 const UNDECIDED: [(&str, &str); 6] = [
     (
