@@ -129,11 +129,7 @@ impl Drop for Leftover {
                 let mut admin = PgConnection::connect(&admin_url)
                     .await
                     .map_err(std::io::Error::other)?;
-                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                sqlx::raw_sql(AssertSqlSafe(drop))
-                    .execute(&mut admin)
-                    .await
-                    .map_err(std::io::Error::other)?;
+                remove(&mut admin, &name).await.map_err(std::io::Error::other)?;
                 Ok::<(), std::io::Error>(())
             })
         });
@@ -141,6 +137,37 @@ impl Drop for Leftover {
             eprintln!("the database {} was left behind: {error}", self.name);
         }
     }
+}
+
+/// Removes a database with what PostgreSQL keeps of it for the whole server: its replication slots, without which it cannot be
+/// dropped, and the replication origins that are named after it.
+async fn remove(admin: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    const SLOTS: &str = "SELECT slot_name::text, active_pid FROM pg_replication_slots WHERE database = $1";
+    for _ in 0..100 {
+        let slots: Vec<(String, Option<i32>)> =
+            sqlx::query_as(SLOTS).bind(name).fetch_all(&mut *admin).await?;
+        if slots.is_empty() {
+            break;
+        }
+        for (slot, active) in slots {
+            let query = match active {
+                Some(pid) => sqlx::query("SELECT pg_terminate_backend($1)").bind(pid),
+                None => sqlx::query("SELECT pg_drop_replication_slot($1)").bind(slot),
+            };
+            // It may have become active, or inactive, in between.
+            let _ = query.execute(&mut *admin).await;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut *admin).await?;
+    let origins =
+        "SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE strpos(roname, $1) > 0";
+    sqlx::query(origins)
+        .bind(name.trim_start_matches(PREFIX))
+        .execute(admin)
+        .await?;
+    Ok(())
 }
 
 /// The template for these migrations, made if it is not there. The caller holds [`LOCK`].
@@ -206,8 +233,7 @@ async fn remove_left_behind(admin_url: &str) {
                 .and_then(|seconds| seconds.parse::<u64>().ok());
             if made.is_some_and(|made| made < old) {
                 // Another test process may be quicker.
-                let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await;
+                let _ = remove(&mut admin, &name).await;
             }
         }
     })

@@ -106,8 +106,9 @@ impl Postgres {
             ("unix_socket_directories", ""),
             ("max_connections", &connections),
             ("wal_level", "logical"),
-            ("max_replication_slots", "16"),
-            ("max_wal_senders", "16"),
+            // For each direction of each domain a slot, and an origin for each session that applies.
+            ("max_replication_slots", "64"),
+            ("max_wal_senders", "64"),
             ("fsync", on),
             ("full_page_writes", on),
             // Always on: it hands each commit to the kernel, which a killed server's restart then finds again.

@@ -1,0 +1,151 @@
+//! Carrying rows: read by their keys on one side, through the mapping, and written on the other.
+//!
+//! What is written is what is read *now*, whatever the change was that named the key: a row that is there is written whole, one that is
+//! not is deleted. So it may be done again at will, and in any order, and ends right.
+
+mod statements;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+pub(crate) use self::statements::TablePlan;
+use crate::error::{Doing as _, Error, is_of_a_row, is_unique_violation, told};
+use crate::key::{Key, records};
+
+/// Rows on their way: their keys, and what became of them.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) keys: Vec<Key>,
+    /// A JSON array of those that are there, as they are to be written.
+    json: String,
+}
+
+impl TablePlan {
+    fn keys_read<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> String {
+        records(keys, &self.flow.key, |key| &key.from)
+    }
+
+    pub(crate) fn keys_written<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> String {
+        records(keys, &self.flow.key, |key| &key.to)
+    }
+
+    /// Reads what these keys are now.
+    pub(crate) async fn read(&self, from: &mut PgConnection, keys: Vec<Key>) -> Result<Rows, sqlx::Error> {
+        let json = sqlx::query_scalar(AssertSqlSafe(self.read.clone()))
+            .bind(self.keys_read(&keys))
+            .fetch_one(from)
+            .await?;
+        Ok(Rows { keys, json })
+    }
+
+    /// Writes them, in the caller's transaction; how many rows changed.
+    pub(crate) async fn write(&self, to: &mut PgConnection, rows: &Rows) -> Result<u64, sqlx::Error> {
+        let deleted = sqlx::query(AssertSqlSafe(self.delete_absent.clone()))
+            .bind(self.keys_written(&rows.keys))
+            .bind(&rows.json)
+            .execute(&mut *to)
+            .await?;
+        let written = sqlx::query(AssertSqlSafe(self.upsert.clone()))
+            .bind(&rows.json)
+            .execute(to)
+            .await?;
+        Ok(deleted.rows_affected() + written.rows_affected())
+    }
+
+    /// Writes them where values that may be there once only move from row to row: all are taken out first, and with `others_too` those
+    /// that are in their way, which must have changed as well.
+    pub(crate) async fn rewrite(
+        &self,
+        from: &mut PgConnection,
+        to: &mut PgConnection,
+        rows: &Rows,
+        others_too: bool,
+    ) -> Result<u64, sqlx::Error> {
+        let mut keys = rows.keys.clone();
+        let mut rows = self.read(from, keys.clone()).await?;
+        loop {
+            let mut transaction = to.begin().await?;
+            let taken: String = sqlx::query_scalar(AssertSqlSafe(self.take_out.clone()))
+                .bind(self.keys_written(&rows.keys))
+                .fetch_one(&mut *transaction)
+                .await?;
+            let more = self.in_the_way(&mut transaction, &rows.json).await?;
+            if !others_too || more.iter().all(|key| keys.contains(key)) {
+                sqlx::query(AssertSqlSafe(self.put_back.clone()))
+                    .bind(&rows.json)
+                    .bind(taken)
+                    .execute(&mut *transaction)
+                    .await?;
+                sqlx::query(AssertSqlSafe(self.upsert.clone()))
+                    .bind(&rows.json)
+                    .execute(&mut *transaction)
+                    .await?;
+                transaction.commit().await?;
+                return Ok(keys.len() as u64);
+            }
+            transaction.rollback().await?;
+            keys.extend(more);
+            keys.sort_unstable();
+            keys.dedup();
+            rows = self.read(from, keys.clone()).await?;
+        }
+    }
+
+    async fn in_the_way(&self, to: &mut PgConnection, rows: &str) -> Result<Vec<Key>, sqlx::Error> {
+        let mut keys = Vec::new();
+        for statement in &self.in_the_way {
+            let found: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(statement.clone()))
+                .bind(rows)
+                .fetch_all(&mut *to)
+                .await?;
+            keys.extend(found.iter().filter_map(Key::from_json));
+        }
+        Ok(keys)
+    }
+
+    /// A row as it would be written; `None` where there is none.
+    pub(crate) async fn row_there(
+        &self,
+        from: &mut PgConnection,
+        key: &Key,
+    ) -> Result<Option<Value>, sqlx::Error> {
+        let rows = self.read(from, vec![key.clone()]).await?;
+        let rows: Value = serde_json::from_str(&rows.json).unwrap_or_default();
+        Ok(rows.get(0).cloned())
+    }
+
+    /// Locks those rows that are there to the end of the caller's transaction.
+    pub(crate) async fn lock(&self, to: &mut PgConnection, keys: &[Key]) -> Result<(), sqlx::Error> {
+        sqlx::query(AssertSqlSafe(self.lock.clone()))
+            .bind(self.keys_written(keys))
+            .execute(to)
+            .await?;
+        Ok(())
+    }
+}
+
+/// One row by itself: `Err` within `Ok` says why it cannot be read through the mapping, or why the database does not take it.
+pub(crate) async fn carry_one(
+    plan: &TablePlan,
+    from: &mut PgConnection,
+    to: &mut PgConnection,
+    key: &Key,
+) -> Result<Result<u64, String>, Error> {
+    let done = async {
+        let rows = plan.read(from, vec![key.clone()]).await?;
+        let mut transaction = to.begin().await?;
+        match plan.write(&mut transaction, &rows).await {
+            Ok(count) => transaction.commit().await.map(|()| count),
+            Err(error) if is_unique_violation(&error) => {
+                transaction.rollback().await?;
+                plan.rewrite(from, to, &rows, true).await
+            }
+            Err(error) => transaction.rollback().await.and(Err(error)),
+        }
+    };
+    match done.await {
+        Ok(count) => Ok(Ok(count)),
+        Err(error) if is_of_a_row(&error) => Ok(Err(told(&error))),
+        Err(error) => Err(error).doing(|| format!("carrying {key} of table {}", plan.flow.table)),
+    }
+}

@@ -1,0 +1,247 @@
+//! The SQL that carries rows of a table, made once from the mapping and the live schemas.
+
+use crate::catalog::{LiveTable, Unique};
+use crate::error::Error;
+use crate::mapping::{Direction, Flow, KeyColumn, Table};
+use crate::sql::{self, identifier};
+
+/// A table of a direction, ready to be carried.
+#[derive(Clone, Debug)]
+pub(crate) struct TablePlan {
+    pub(crate) flow: Flow,
+    pub(crate) from: LiveTable,
+    pub(crate) to: LiveTable,
+    /// `$1` keys: their rows as a JSON array, as they are to be written.
+    pub(crate) read: String,
+    /// `$1` keys, `$2` rows: deletes those keys that have no row.
+    pub(crate) delete_absent: String,
+    /// `$1` rows.
+    pub(crate) upsert: String,
+    /// `$1` keys: deletes them, and gives them as a JSON array.
+    pub(crate) take_out: String,
+    /// `$1` rows, `$2` what was taken out: writes those again that were there, with the columns that are not carried.
+    pub(crate) put_back: String,
+    /// `$1` rows: keys of other rows that are in their way, by constraint.
+    pub(crate) in_the_way: Vec<String>,
+    /// `$1` keys: locks them.
+    pub(crate) lock: String,
+    /// `$1` keys: the written rows as a JSON array of `[key, row]`.
+    pub(crate) here: String,
+}
+
+impl TablePlan {
+    pub(crate) fn new(flow: Flow, from: LiveTable, to: LiveTable) -> Result<Self, Error> {
+        let kinds = |table: &LiveTable, names: &mut dyn Iterator<Item = &String>, what: &str| {
+            names
+                .map(|name| {
+                    let column = table.column(name).ok_or_else(|| {
+                        Error::Table(format!("table {} has no column {name} in {what}", flow.table))
+                    })?;
+                    Ok(format!("{} {}", identifier(name), column.kind))
+                })
+                .collect::<Result<Vec<_>, Error>>()
+                .map(sql::list)
+        };
+        let key_from = kinds(
+            &from,
+            &mut flow.key.iter().map(|key| &key.from),
+            "the read database",
+        )?;
+        let key_to = kinds(
+            &to,
+            &mut flow.key.iter().map(|key| &key.to),
+            "the written database",
+        )?;
+        let mut written = flow.columns.iter().map(|column| &column.name);
+        let rows = kinds(&to, &mut written, "the written database")?;
+        let names = flow.names();
+        let keys = KeyNames::new(&flow);
+        let KeyNames {
+            read_equals,
+            written_equals,
+            rows_equal,
+            taken_equals,
+        } = &keys;
+        let Flow {
+            from: read_table,
+            to: written_table,
+            row,
+            ..
+        } = &flow;
+        let select = flow.select_list();
+        let incoming = sql::list(names.iter().map(|name| format!("i.{name}")));
+        let key_texts = sql::list(flow.key_written().iter().map(|key| format!("t.{key}::text")));
+        let not_carried: Vec<String> = to
+            .columns
+            .iter()
+            .filter(|column| {
+                !column.generated && !flow.columns.iter().any(|carried| carried.name == column.name)
+            })
+            .map(|column| identifier(&column.name))
+            .collect();
+        let kept_names = sql::list(names.iter().chain(&not_carried));
+        let kept = sql::list(
+            names
+                .iter()
+                .map(|name| format!("i.{name}"))
+                .chain(not_carried.iter().map(|name| format!("g.{name}"))),
+        );
+        Ok(Self {
+            read: format!(
+                "SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {select} FROM {read_table} {row}
+                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}) r"
+            ),
+            delete_absent: format!(
+                "DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})
+                 WHERE {written_equals}
+                   AND NOT EXISTS (SELECT FROM json_to_recordset($2::json) AS i({key_to}) WHERE {rows_equal})"
+            ),
+            upsert: upsert(&flow, &to, &format!("SELECT {incoming} FROM json_to_recordset($1::json) AS i({rows})")),
+            take_out: format!(
+                "WITH gone AS (DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})
+                   WHERE {written_equals} RETURNING t.*)
+                 SELECT coalesce(json_agg(gone), '[]')::text FROM gone"
+            ),
+            put_back: format!(
+                "INSERT INTO {written_table} ({kept_names}) OVERRIDING SYSTEM VALUE
+                 SELECT {kept} FROM json_to_recordset($1::json) AS i({rows})
+                 JOIN json_populate_recordset(NULL::{written_table}, $2::json) AS g ON {taken_equals}"
+            ),
+            in_the_way: to
+                .unique
+                .iter()
+                .filter_map(|unique| in_the_way(&flow, unique, &rows, &key_texts))
+                .collect(),
+            lock: format!(
+                "SELECT count(*) FROM (SELECT FROM {written_table} t
+                   JOIN json_to_recordset($1::json) AS k({key_to}) ON {written_equals} FOR UPDATE OF t) locked"
+            ),
+            here: format!(
+                "SELECT coalesce(json_agg(json_build_array(json_build_array({key_texts}), t)), '[]')::text
+                 FROM {written_table} t JOIN json_to_recordset($1::json) AS k({key_to}) ON {written_equals}"
+            ),
+            flow,
+            from,
+            to,
+        })
+    }
+}
+
+impl TablePlan {
+    /// Of a table that the mapping does not fit at the moment: it says which it is, and carries nothing.
+    pub(crate) fn stopped(table: &Table, direction: Direction) -> Self {
+        Self {
+            flow: Flow::new(table, direction),
+            from: LiveTable::default(),
+            to: LiveTable::default(),
+            read: String::new(),
+            delete_absent: String::new(),
+            upsert: String::new(),
+            take_out: String::new(),
+            put_back: String::new(),
+            in_the_way: Vec::new(),
+            lock: String::new(),
+            here: String::new(),
+        }
+    }
+}
+
+/// Conditions on the key.
+struct KeyNames {
+    read_equals: String,
+    written_equals: String,
+    rows_equal: String,
+    taken_equals: String,
+}
+
+impl KeyNames {
+    fn new(flow: &Flow) -> Self {
+        let all = |left: &str, right: &str, name: fn(&KeyColumn) -> &String| {
+            let equal = |key: &KeyColumn| {
+                let name = identifier(name(key));
+                format!("{left}.{name} = {right}.{name}")
+            };
+            flow.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
+        };
+        Self {
+            read_equals: all(flow.row, "k", |key| &key.from),
+            written_equals: all("t", "k", |key| &key.to),
+            rows_equal: all("i", "k", |key| &key.to),
+            taken_equals: all("i", "g", |key| &key.to),
+        }
+    }
+}
+
+/// Writes the rows of `select`, and no row that is as it should be already.
+fn upsert(flow: &Flow, to: &LiveTable, select: &str) -> String {
+    let key = flow.key_written();
+    let others: Vec<String> = flow
+        .names()
+        .into_iter()
+        .filter(|name| !key.contains(name))
+        .collect();
+    let action = if others.is_empty() {
+        "NOTHING".to_owned()
+    } else {
+        let set = sql::list(others.iter().map(|name| format!("{name} = excluded.{name}")));
+        let compared = |row: &str| sql::list(others.iter().map(|name| comparable(to, row, name)));
+        format!(
+            "UPDATE SET {set} WHERE ROW({}) IS DISTINCT FROM ROW({})",
+            compared("t"),
+            compared("excluded")
+        )
+    };
+    format!(
+        "INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE {select} ON CONFLICT ({}) DO {action}",
+        flow.to,
+        sql::list(flow.names()),
+        sql::list(&key),
+    )
+}
+
+/// These types have no `=`.
+fn comparable(table: &LiveTable, row: &str, quoted: &str) -> String {
+    let kind = table
+        .columns
+        .iter()
+        .find(|column| identifier(&column.name) == quoted)
+        .map_or("", |column| column.kind.as_str());
+    match kind {
+        "json" | "xml" | "point" | "polygon" => format!("{row}.{quoted}::text"),
+        _ => format!("{row}.{quoted}"),
+    }
+}
+
+/// `None` where the constraint is on something that is not carried.
+fn in_the_way(flow: &Flow, unique: &Unique, rows: &str, key_texts: &str) -> Option<String> {
+    let carried = |name: &String| flow.columns.iter().any(|column| &column.name == name);
+    if unique.columns.is_empty() || !unique.columns.iter().all(carried) {
+        return None;
+    }
+    let operator = if unique.nulls_equal {
+        "IS NOT DISTINCT FROM"
+    } else {
+        "="
+    };
+    let equal = |name: &String| {
+        let name = identifier(name);
+        format!("t.{name} {operator} i.{name}")
+    };
+    let equal = unique.columns.iter().map(equal).collect::<Vec<_>>().join(" AND ");
+    let others: Vec<String> = flow
+        .key_written()
+        .iter()
+        .map(|name| format!("t.{name} <> i.{name}"))
+        .collect();
+    let filter = unique
+        .predicate
+        .as_ref()
+        .map(|predicate| format!(" WHERE {predicate}"))
+        .unwrap_or_default();
+    Some(format!(
+        "SELECT DISTINCT jsonb_build_array({key_texts}) FROM (SELECT * FROM {}{filter}) t
+         JOIN json_to_recordset($1::json) AS i({rows}) ON {equal} AND ({})",
+        flow.to,
+        others.join(" OR ")
+    ))
+}

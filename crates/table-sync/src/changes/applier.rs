@@ -1,0 +1,430 @@
+//! Carries what the reader noted, and records how far.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use pgwire_replication::Lsn;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use super::guard::{self, Guard};
+use super::pending::{Batch, Pending, Reached, RowId};
+use super::visible::visible;
+use crate::apply::TablePlan;
+use crate::database::Link;
+use crate::drift;
+use crate::error::{Doing as _, Error, is_of_a_row, is_of_the_schema, is_unique_violation, told};
+use crate::key::Key;
+use crate::mapping::Direction;
+use crate::state::{self, Reason};
+
+/// Rows of a transaction.
+const STEP: usize = 1_000;
+
+/// How often what is held back is tried again, and an idle position recorded.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Rows held back that are tried at once.
+const AGAIN_ROWS: i64 = 1_000;
+
+pub(super) struct Applier<'a> {
+    pub(super) link: &'a Link,
+    pub(super) direction: Direction,
+    pub(super) stream: &'a str,
+    pub(super) plans: Vec<TablePlan>,
+    pub(super) pending: &'a Pending,
+    pub(super) guard: Option<Guard<'a>>,
+    pub(super) from: PgConnection,
+    pub(super) to: PgConnection,
+    /// Tells the reader's connection how far the log is not needed any more.
+    pub(super) recorded: watch::Sender<Lsn>,
+    /// A position without changes, which need not be recorded at once.
+    pub(super) idle: Option<Reached>,
+    /// What is carried was held back before.
+    pub(super) trying_again: bool,
+}
+
+/// Rows of a few tables, in the order of the mapping.
+type Rows = Vec<(usize, Vec<Key>)>;
+
+/// Why some rows could not be carried together.
+struct Failure {
+    table: usize,
+    error: sqlx::Error,
+}
+
+impl Applier<'_> {
+    /// Applies for ever.
+    pub(super) async fn apply(&mut self) -> Result<(), Error> {
+        let mut looked_again = Instant::now();
+        loop {
+            let batch = tokio::time::timeout(AGAIN, self.pending.take()).await;
+            if let Ok(batch) = batch {
+                self.carry_batch(batch).await?;
+                self.pending.done();
+            }
+            if looked_again.elapsed() >= AGAIN {
+                if let Some(idle) = self.idle.take() {
+                    self.advance(idle).await?;
+                }
+                self.try_again().await?;
+                looked_again = Instant::now();
+            }
+        }
+    }
+
+    async fn carry_batch(&mut self, batch: Batch) -> Result<(), Error> {
+        visible(&mut self.from, &batch.writers)
+            .await
+            .doing(|| format!("waiting for the changes of {}", self.stream))?;
+        for table in &batch.described {
+            self.look_at(*table).await?;
+        }
+        for table in &batch.emptied {
+            self.empty(*table).await?;
+        }
+        let position = batch.position;
+        let steps = self.in_steps(batch.rows);
+        let last = steps.len();
+        let mut recorded = false;
+        for (number, step) in (1..).zip(steps) {
+            recorded = self.carry(step, position.filter(|_| number == last)).await?;
+        }
+        match position {
+            Some(position) if recorded => {
+                self.recorded.send_replace(position.lsn);
+            }
+            Some(position) if position.idle => {
+                self.idle = Some(position);
+                return Ok(());
+            }
+            Some(position) => self.advance(position).await?,
+            None => return Ok(()),
+        }
+        self.idle = None;
+        Ok(())
+    }
+
+    async fn advance(&mut self, position: Reached) -> Result<(), Error> {
+        state::advance(&mut self.to, self.stream, position.lsn, position.at)
+            .await
+            .doing(|| format!("recording the position of {}", self.stream))?;
+        self.recorded.send_replace(position.lsn);
+        Ok(())
+    }
+
+    /// Those that may be carried, some at a time, parents first.
+    fn in_steps(&self, rows: impl IntoIterator<Item = RowId>) -> Vec<Rows> {
+        let mut by_table: BTreeMap<usize, Vec<Key>> = BTreeMap::new();
+        for row in rows {
+            if self.pending.held(&row) != Some(Reason::Conflict) {
+                by_table.entry(row.0).or_default().push(row.1);
+            }
+        }
+        let mut steps: Vec<Rows> = Vec::new();
+        let mut room = 0;
+        for (table, mut keys) in by_table {
+            // Always in one order: two that lock the same rows do not wait for each other.
+            keys.sort_unstable();
+            while !keys.is_empty() {
+                if room == 0 {
+                    steps.push(Rows::new());
+                    room = STEP;
+                }
+                let rest = keys.split_off(keys.len().min(room));
+                room -= keys.len();
+                if let Some(step) = steps.last_mut() {
+                    step.push((table, keys));
+                }
+                keys = rest;
+            }
+        }
+        steps
+    }
+
+    /// Carries rows and the position in one transaction; where that fails because of a row, without the position, and in the end row by
+    /// row. True where the position is recorded.
+    async fn carry(&mut self, rows: Rows, position: Option<Reached>) -> Result<bool, Error> {
+        let mut todo = vec![rows];
+        let mut whole = true;
+        while let Some(rows) = todo.pop() {
+            let rows = self.without_stopped(rows).await?;
+            let failure = match self.attempt(&rows, position.filter(|_| whole)).await? {
+                Ok(()) => continue,
+                Err(failure) => failure,
+            };
+            if is_of_the_schema(&failure.error) {
+                whole = false;
+                self.stop(failure.table, &told(&failure.error)).await?;
+                todo.push(rows);
+                continue;
+            }
+            if !is_of_a_row(&failure.error) {
+                let table = &self.plans[failure.table].flow.table;
+                return Err(failure.error).doing(|| format!("carrying rows of table {table}"));
+            }
+            whole = false;
+            match rows.as_slice() {
+                [] => {}
+                [(table, keys)] if keys.len() == 1 => {
+                    self.carry_single(*table, &keys[0], &told(&failure.error)).await?;
+                }
+                [(table, keys)] if is_unique_violation(&failure.error) => {
+                    if !self.rewrite(*table, keys).await? {
+                        todo.extend(halves(rows));
+                    }
+                }
+                _ => todo.extend(halves(rows)),
+            }
+        }
+        Ok(whole && position.is_some())
+    }
+
+    /// One transaction.
+    async fn attempt(
+        &mut self,
+        rows: &[(usize, Vec<Key>)],
+        position: Option<Reached>,
+    ) -> Result<Result<(), Failure>, Error> {
+        let stream = self.stream;
+        let doing = || format!("writing for {stream}");
+        let mut transaction = self.to.begin().await.doing(doing)?;
+        let mut contested = Vec::new();
+        if let Some(guard) = &mut self.guard {
+            contested = guard
+                .contested(&mut transaction, &self.plans, rows)
+                .await
+                .doing(doing)?;
+            for (table, key) in &contested {
+                guard::record(&mut transaction, &mut self.from, stream, &self.plans[*table], key)
+                    .await
+                    .doing(doing)?;
+            }
+        }
+        let mut changed = 0;
+        let mut released = Vec::new();
+        for (table, keys) in rows {
+            let plan = &self.plans[*table];
+            let mut keys = keys.clone();
+            keys.retain(|key| {
+                !contested
+                    .iter()
+                    .any(|(place, other)| place == table && other == key)
+            });
+            let mut free = keys.clone();
+            free.retain(|key| self.trying_again || self.pending.held(&(*table, key.clone())).is_some());
+            let carried = async {
+                let rows = plan.read(&mut self.from, keys).await?;
+                let written = plan.write(&mut transaction, &rows).await?;
+                if !free.is_empty() {
+                    state::release(&mut transaction, stream, &plan.flow.table, &free).await?;
+                }
+                Ok(written)
+            };
+            match carried.await {
+                Ok(written) => changed += written,
+                Err(error) => return Ok(Err(Failure { table: *table, error })),
+            }
+            released.extend(free.into_iter().map(|key| (*table, key)));
+        }
+        if let Some(position) = position {
+            state::advance(&mut transaction, stream, position.lsn, position.at)
+                .await
+                .doing(doing)?;
+        }
+        transaction.commit().await.doing(doing)?;
+        self.pending.hold(contested, Reason::Conflict);
+        for row in &released {
+            self.pending.release(row);
+        }
+        metrics::counter!("banyan_sync_applied_rows_total", "stream" => stream.to_owned()).increment(changed);
+        Ok(Ok(()))
+    }
+
+    /// Rows of a table among which values move that may be there once only; false where they have to be looked at one by one.
+    async fn rewrite(&mut self, table: usize, keys: &[Key]) -> Result<bool, Error> {
+        let plan = &self.plans[table];
+        let doing = || format!("carrying rows of table {}", plan.flow.table);
+        let mut transaction = self.to.begin().await.doing(doing)?;
+        if let Some(guard) = &mut self.guard {
+            let rows = [(table, keys.to_vec())];
+            if !guard
+                .contested(&mut transaction, &self.plans, &rows)
+                .await
+                .doing(doing)?
+                .is_empty()
+            {
+                return Ok(false);
+            }
+        }
+        let done = async {
+            let rows = plan.read(&mut self.from, keys.to_vec()).await?;
+            // A row that is in the way may have been written here, and only its own change tells.
+            let others_too = self.guard.is_none();
+            plan.rewrite(&mut self.from, &mut transaction, &rows, others_too)
+                .await?;
+            state::release(&mut transaction, self.stream, &plan.flow.table, keys).await?;
+            transaction.commit().await
+        };
+        match done.await {
+            Ok(()) => {
+                for key in keys {
+                    self.pending.release(&(table, key.clone()));
+                }
+                Ok(true)
+            }
+            Err(error) if is_of_a_row(&error) => Ok(false),
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// A row that cannot be carried as it is.
+    async fn carry_single(&mut self, table: usize, key: &Key, problem: &str) -> Result<(), Error> {
+        if self.rewrite(table, std::slice::from_ref(key)).await? {
+            return Ok(());
+        }
+        let name = &self.plans[table].flow.table;
+        let row = (table, key.clone());
+        if self.pending.held(&row).is_none() {
+            tracing::error!(stream = self.stream, table = name, %key, problem, "a row is held back");
+        }
+        let only = std::slice::from_ref(key);
+        state::hold(&mut self.to, self.stream, name, only, Reason::Refused, problem)
+            .await
+            .doing(|| format!("holding rows of table {name}"))?;
+        self.pending.hold([row], Reason::Refused);
+        Ok(())
+    }
+
+    /// Holds back the rows of stopped tables, of this direction or the other.
+    async fn without_stopped(&mut self, rows: Rows) -> Result<Rows, Error> {
+        let other = self.guard.as_ref().map(|guard| guard.other);
+        let is_stopped = |table: usize| {
+            self.pending.is_stopped(table) || other.is_some_and(|other| other.is_stopped(table))
+        };
+        let (stopped, going): (Rows, Rows) = rows.into_iter().partition(|(table, _)| is_stopped(*table));
+        for (table, keys) in stopped {
+            let name = &self.plans[table].flow.table;
+            state::hold(
+                &mut self.to,
+                self.stream,
+                name,
+                &keys,
+                Reason::Stopped,
+                "the table is stopped",
+            )
+            .await
+            .doing(|| format!("holding rows of table {name}"))?;
+        }
+        Ok(going)
+    }
+
+    async fn stop(&mut self, table: usize, problem: &str) -> Result<(), Error> {
+        let name = &self.plans[table].flow.table;
+        tracing::error!(stream = self.stream, table = name, problem, "a table is stopped");
+        self.pending.stop(table, true);
+        state::set_stopped(&mut self.to, self.stream, name, Some(problem), None)
+            .await
+            .doing(|| format!("stopping table {name}"))
+    }
+
+    /// A table was altered, or is seen for the first time.
+    async fn look_at(&mut self, table: usize) -> Result<(), Error> {
+        let mapped = &self.link.mapping.tables[table];
+        let looked = drift::look(mapped, self.direction, &mut self.from, &mut self.to).await?;
+        match looked {
+            Ok(plan) => {
+                let name = &plan.flow.table;
+                state::set_stopped(&mut self.to, self.stream, name, None, Some(&plan.from.as_json()))
+                    .await
+                    .doing(|| format!("letting table {name} run"))?;
+                self.plans[table] = plan;
+                self.pending.stop(table, false);
+            }
+            Err(problem) => self.stop(table, &problem).await?,
+        }
+        Ok(())
+    }
+
+    /// Deletes all rows that are not there any more on the other side.
+    async fn empty(&mut self, table: usize) -> Result<(), Error> {
+        let plan = self.plans[table].clone();
+        let key = crate::sql::list(plan.flow.key_written().iter().map(|key| format!("t.{key}::text")));
+        let order = crate::sql::list(plan.flow.key_written());
+        let mut above: Option<Vec<String>> = None;
+        loop {
+            let from_here = above.as_ref().map_or_else(String::new, |above| {
+                let typed = above.iter().zip(&plan.flow.key).map(|(value, key)| {
+                    let kind = plan
+                        .to
+                        .column(&key.to)
+                        .map_or("text", |column| column.kind.as_str());
+                    format!("{}::{kind}", crate::sql::literal(value))
+                });
+                format!("WHERE ({order}) > ({})", crate::sql::list(typed))
+            });
+            let found: Vec<serde_json::Value> = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT jsonb_build_array({key}) FROM {} t {from_here} ORDER BY {order} LIMIT {STEP}",
+                plan.flow.to
+            )))
+            .fetch_all(&mut self.to)
+            .await
+            .doing(|| format!("emptying table {}", plan.flow.table))?;
+            let keys: Vec<Key> = found.iter().filter_map(Key::from_json).collect();
+            let Some(last) = keys.last() else {
+                return Ok(());
+            };
+            above = Some(last.values().to_vec());
+            for step in self.in_steps(keys.into_iter().map(|key| (table, key))) {
+                self.carry(step, None).await?;
+            }
+        }
+    }
+
+    /// What was held back, once more: tables whose schema was mended, and rows that were not taken.
+    async fn try_again(&mut self) -> Result<(), Error> {
+        for state in state::tables(&mut self.to, self.stream).await? {
+            let place = self.plans.iter().position(|plan| plan.flow.table == state.name);
+            let Some(table) = place else { continue };
+            if state.stopped.is_some() {
+                self.look_at(table).await?;
+            }
+            if !self.pending.is_stopped(table) {
+                self.trying_again = true;
+                let done = self.try_table_again(table).await;
+                self.trying_again = false;
+                done?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_table_again(&mut self, table: usize) -> Result<(), Error> {
+        let name = self.plans[table].flow.table.clone();
+        let before = OffsetDateTime::now_utc() - AGAIN;
+        loop {
+            let keys = state::held(&mut self.to, self.stream, &name, before, AGAIN_ROWS)
+                .await
+                .doing(|| format!("reading what is held back of table {name}"))?;
+            if keys.is_empty() || self.pending.is_stopped(table) {
+                return Ok(());
+            }
+            for step in self.in_steps(keys.into_iter().map(|key| (table, key))) {
+                self.carry(step, None).await?;
+            }
+        }
+    }
+}
+
+fn halves(mut rows: Rows) -> Vec<Rows> {
+    if rows.len() > 1 {
+        let rest = rows.split_off(rows.len() / 2);
+        return vec![rest, rows];
+    }
+    let Some((table, mut keys)) = rows.pop() else {
+        return Vec::new();
+    };
+    let rest = keys.split_off(keys.len() / 2);
+    vec![vec![(table, rest)], vec![(table, keys)]]
+}

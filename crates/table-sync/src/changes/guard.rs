@@ -1,0 +1,83 @@
+//! Conflicts: rows that both sides wrote before either knew of the other's change.
+//!
+//! Before a row is written over, it is locked, and the other direction is asked whether it knows of a change to it that it has not
+//! carried. For the answer to be whole, it first has to have read the log up to a moment after the lock: a mark is written into that
+//! log and waited for. Whoever wrote the row before has committed before the mark; whoever comes later waits for the lock.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::MARK;
+use super::pending::{Pending, RowId};
+use crate::apply::TablePlan;
+use crate::key::Key;
+use crate::state::{self, Reason};
+
+pub(super) struct Guard<'a> {
+    /// The other direction's.
+    pub(super) other: &'a Pending,
+    /// To the written database, and not marked as ours.
+    pub(super) marker: PgConnection,
+    pub(super) prefix: String,
+    pub(super) last_mark: u64,
+}
+
+impl Guard<'_> {
+    /// Which of these rows changed on the written side too. They are locked in the caller's transaction.
+    pub(super) async fn contested(
+        &mut self,
+        to: &mut PgConnection,
+        plans: &[TablePlan],
+        rows: &[(usize, Vec<Key>)],
+    ) -> Result<Vec<RowId>, sqlx::Error> {
+        for (table, keys) in rows {
+            plans[*table].lock(to, keys).await?;
+        }
+        self.last_mark += 1;
+        sqlx::query("SELECT pg_logical_emit_message(true, $1, $2)")
+            .bind(MARK)
+            .bind(format!("{}{}", self.prefix, self.last_mark))
+            .execute(&mut self.marker)
+            .await?;
+        self.other.passed(self.last_mark).await;
+        let ids: Vec<RowId> = rows
+            .iter()
+            .flat_map(|(table, keys)| keys.iter().map(|key| (*table, key.clone())))
+            .collect();
+        Ok(self.other.open_among(&ids))
+    }
+}
+
+/// Keeps both versions of a row, and has neither carried.
+pub(super) async fn record(
+    to: &mut PgConnection,
+    from: &mut PgConnection,
+    stream: &str,
+    plan: &TablePlan,
+    key: &Key,
+) -> Result<(), sqlx::Error> {
+    let only = std::slice::from_ref(key);
+    let there = plan.row_there(from, key).await?;
+    let here: String = sqlx::query_scalar(AssertSqlSafe(plan.here.clone()))
+        .bind(plan.keys_written(only))
+        .fetch_one(&mut *to)
+        .await?;
+    let here: Value = serde_json::from_str(&here).unwrap_or_default();
+    let here = here.get(0).and_then(|pair| pair.get(1)).cloned();
+    sqlx::query(
+        "INSERT INTO table_sync.conflict (stream, name, key, there, here) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (stream, name, key) WHERE resolved_at IS NULL DO NOTHING",
+    )
+    .bind(stream)
+    .bind(&plan.flow.table)
+    .bind(key.to_json())
+    .bind(there)
+    .bind(here)
+    .execute(&mut *to)
+    .await?;
+    let problem = "both sides wrote it before either knew of the other's change";
+    state::hold(to, stream, &plan.flow.table, only, Reason::Conflict, problem).await?;
+    tracing::error!(stream, table = plan.flow.table, %key, "conflict: both sides wrote the row");
+    metrics::counter!("banyan_sync_conflicts_total", "stream" => stream.to_owned()).increment(1);
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! Asking a running stream, from any process: to carry rows again, and whether it has caught up.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::ASK;
+use crate::database::Link;
+use crate::error::{Doing as _, Error};
+use crate::key::Key;
+use crate::mapping::Direction;
+use crate::state;
+
+/// Between two looks at the position.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Rows that one message names.
+const STEP: usize = 500;
+
+/// Waits until a stream has carried all that is committed on its read side now. Where there is no such stream there is nothing to wait
+/// for.
+///
+/// # Errors
+/// [`Error::Unsettled`] where it takes longer than `patience`; the database's.
+pub async fn settle(link: &Link, direction: Direction, patience: Duration) -> Result<(), Error> {
+    let stream = link.stream(direction);
+    let mut to = link.to(direction).connect(&stream).await?;
+    if !state::is_prepared(&mut to).await? || state::position(&mut to, &stream).await?.is_none() {
+        return Ok(());
+    }
+    let mut from = link.from(direction).connect(&stream).await?;
+    // A mark of nobody: the stream goes past it at once, also where nothing else is written.
+    let goal = tell(&mut from, link, super::MARK, "0").await?;
+    let goal = state::lsn(&goal);
+    let began = tokio::time::Instant::now();
+    loop {
+        let position = state::position(&mut to, &stream).await?;
+        let Some(position) = position else { return Ok(()) };
+        if position.applied >= goal {
+            return Ok(());
+        }
+        if began.elapsed() > patience {
+            return Err(Error::Unsettled {
+                stream,
+                waited: patience,
+                problem: format!(
+                    "it is at {}, and has to come to {goal}; does it run?",
+                    position.applied
+                ),
+            });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Has a stream carry these rows again as they are now; it does so in its turn, so nothing newer is overwritten.
+///
+/// # Errors
+/// The database's.
+pub async fn carry_again(link: &Link, direction: Direction, table: &str, keys: &[Key]) -> Result<(), Error> {
+    let stream = link.stream(direction);
+    let mut from = link.from(direction).connect(&stream).await?;
+    for step in keys.chunks(STEP) {
+        let keys: Vec<serde_json::Value> = step.iter().map(Key::to_json).collect();
+        let content = serde_json::json!([table, keys]).to_string();
+        tell(&mut from, link, ASK, &content).await?;
+    }
+    Ok(())
+}
+
+/// Writes a message into the log, and gives its position.
+async fn tell(from: &mut PgConnection, link: &Link, prefix: &str, content: &str) -> Result<String, Error> {
+    sqlx::query_scalar("SELECT (pg_logical_emit_message(true, $1, $2) - '0/0')::text")
+        .bind(prefix)
+        .bind(format!("{}{content}", link.origin_prefix()))
+        .fetch_one(from)
+        .await
+        .doing(|| "writing a message into the log".to_owned())
+}

@@ -1,0 +1,62 @@
+//! The key of a row.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::mapping::KeyColumn;
+
+/// The values of a primary key, as PostgreSQL writes them as text.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key(Box<[String]>);
+
+impl Key {
+    /// From its values, in the order of the mapping.
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        Self(values.into_iter().collect())
+    }
+
+    /// Its values, in the order of the mapping.
+    pub fn values(&self) -> &[String] {
+        &self.0
+    }
+
+    /// As a JSON array, which is how it is stored.
+    pub(crate) fn to_json(&self) -> Value {
+        self.0.iter().cloned().map(Value::String).collect()
+    }
+
+    pub(crate) fn from_json(json: &Value) -> Option<Self> {
+        let text = |value: &Value| match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(bool) => Some(bool.to_string()),
+            _ => None,
+        };
+        json.as_array()?
+            .iter()
+            .map(text)
+            .collect::<Option<Box<[_]>>>()
+            .map(Self)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+/// `[{"id": "7"}, ...]`, for `json_to_recordset`, with the columns' names where it is read or where it is written.
+pub(crate) fn records<'a>(
+    keys: impl IntoIterator<Item = &'a Key>,
+    columns: &[KeyColumn],
+    name: impl Fn(&KeyColumn) -> &String,
+) -> String {
+    let record = |key: &Key| {
+        let fields = columns.iter().zip(key.values());
+        let fields = fields.map(|(column, value)| (name(column).clone(), Value::String(value.clone())));
+        Value::Object(fields.collect::<Map<_, _>>())
+    };
+    Value::Array(keys.into_iter().map(record).collect()).to_string()
+}

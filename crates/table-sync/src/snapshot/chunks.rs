@@ -1,0 +1,74 @@
+//! Where chunks begin and end.
+
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::Limits;
+use crate::apply::TablePlan;
+use crate::error::{Doing as _, Error};
+use crate::sql;
+
+/// Divides a table into chunks and records them; there is one at least, and the last has no end. Reads the key's index, nothing else.
+/// Without `copies` it has none, and only changes are carried.
+pub(crate) async fn plan(
+    from: &mut PgConnection,
+    to: &mut PgConnection,
+    stream: &str,
+    plan: &TablePlan,
+    limits: Limits,
+    copies: bool,
+) -> Result<(), Error> {
+    let table = &plan.flow.table;
+    let borders = if copies {
+        let borders = borders(from, plan, limits).await;
+        borders.doing(|| format!("dividing table {table} into chunks"))?
+    } else {
+        Vec::new()
+    };
+    let merge: bool = sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT EXISTS (SELECT FROM {})",
+        plan.flow.to
+    )))
+    .fetch_one(&mut *to)
+    .await
+    .doing(|| format!("looking into table {table}"))?;
+    sqlx::query(
+        "WITH state AS (INSERT INTO table_sync.stream_table (stream, name, columns, estimated_rows, merge)
+           VALUES ($1, $2, $3, $4, $5)),
+         border AS (SELECT border, place FROM unnest($6::jsonb[]) WITH ORDINALITY AS b (border, place))
+         INSERT INTO table_sync.chunk (stream, name, number, above, up_to)
+         SELECT $1, $2, number, (SELECT border FROM border WHERE place = number),
+           (SELECT border FROM border WHERE place = number + 1)
+         FROM generate_series(0, cardinality($6::jsonb[])) AS number WHERE $7",
+    )
+    .bind(stream)
+    .bind(table)
+    .bind(plan.from.as_json())
+    .bind(plan.from.estimated_rows)
+    .bind(merge)
+    .bind(borders)
+    .bind(copies)
+    .execute(to)
+    .await
+    .doing(|| format!("recording the chunks of table {table}"))?;
+    Ok(())
+}
+
+async fn borders(
+    from: &mut PgConnection,
+    plan: &TablePlan,
+    limits: Limits,
+) -> Result<Vec<serde_json::Value>, sqlx::Error> {
+    let key = plan.flow.key_read();
+    let (order, texts) = (
+        sql::list(&key),
+        sql::list(key.iter().map(|key| format!("{key}::text"))),
+    );
+    sqlx::query_scalar(AssertSqlSafe(format!(
+        "SELECT border FROM (SELECT jsonb_build_array({texts}) AS border, row_number() OVER (ORDER BY {order}) AS place
+           FROM {} {}) keys WHERE place % $1 = 0 ORDER BY place",
+        plan.flow.from, plan.flow.row
+    )))
+    .bind(i64::from(limits.chunk_rows.get()))
+    .fetch_all(from)
+    .await
+}

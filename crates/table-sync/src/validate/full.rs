@@ -1,0 +1,153 @@
+//! All rows, by checksums of ranges.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use tokio_util::sync::CancellationToken;
+
+use super::canonical::{Comparison, Range, Side};
+use super::{Options, Progress, Sides};
+use crate::error::{Doing as _, Error};
+use crate::key::Key;
+
+/// What may differ.
+pub(super) struct Found {
+    pub(super) keys: Vec<Key>,
+    pub(super) rows: u64,
+    pub(super) more: bool,
+}
+
+/// Count and checksum of parts, by their number.
+type Checksums = HashMap<i32, (i64, Option<i64>)>;
+
+pub(super) async fn compare(
+    sides: &mut Sides,
+    comparison: &Comparison,
+    options: &Options,
+    start: Option<Key>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+    shutdown: &CancellationToken,
+) -> Result<Found, Error> {
+    let table = &comparison.table;
+    let doing = || format!("comparing table {table}");
+    let part_rows = options.part_rows.get();
+    // A whole number of parts: the last border ends the range.
+    let range_rows = (options.range_rows.get() / part_rows).max(1) * part_rows;
+    let mut above = start;
+    let mut found = Found {
+        keys: Vec::new(),
+        rows: 0,
+        more: false,
+    };
+    loop {
+        let began = Instant::now();
+        let statement = comparison.source.borders(above.as_ref(), range_rows, part_rows);
+        let borders = sqlx::query(AssertSqlSafe(statement))
+            .fetch_all(&mut sides.source)
+            .await
+            .doing(doing)?;
+        let is_whole = borders
+            .last()
+            .is_some_and(|row| row.get::<i64, _>("place") == i64::from(range_rows));
+        let mut borders: Vec<Key> = borders.iter().map(key).collect();
+        let up_to = if is_whole { borders.pop() } else { None };
+        if !comparison.source.has_parts() {
+            borders.clear();
+        }
+        let range = Range {
+            above: above.as_ref(),
+            up_to: up_to.as_ref(),
+            ..Range::default()
+        };
+        let (here, there) = tokio::try_join!(
+            checksums(&mut sides.source, &comparison.source, range, &borders),
+            checksums(&mut sides.target, &comparison.target, range, &borders)
+        )
+        .doing(doing)?;
+        let count = |checksums: &Checksums| checksums.values().map(|(rows, _)| rows).sum::<i64>();
+        found.rows += u64::try_from(count(&here).max(count(&there))).unwrap_or_default();
+        for part in differing(&here, &there) {
+            if found.keys.len() >= options.most_differences {
+                found.more = true;
+                break;
+            }
+            let range = part_of(range, &borders, part);
+            let limit = options.most_differences;
+            let (here, there) = tokio::try_join!(
+                rows(&mut sides.source, &comparison.source, range, limit),
+                rows(&mut sides.target, &comparison.target, range, limit)
+            )
+            .doing(doing)?;
+            found.more |= here.len() >= limit || there.len() >= limit;
+            found.keys.extend(unequal(&here, &there));
+        }
+        progress(Progress::Range {
+            table: table.clone(),
+            rows: found.rows,
+            estimated_rows: comparison.estimated_rows.max(found.rows),
+            up_to: up_to.clone(),
+        });
+        let Some(up_to) = up_to else {
+            found.keys.truncate(options.most_differences);
+            return Ok(found);
+        };
+        above = Some(up_to);
+        let pause = began.elapsed() * options.pause_percent / 100;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shutdown.cancelled() => return Err(Error::Stopped),
+        }
+    }
+}
+
+fn key(row: &sqlx::postgres::PgRow) -> Key {
+    Key::new(row.get::<Vec<String>, _>("key"))
+}
+
+async fn checksums(
+    connection: &mut PgConnection,
+    side: &Side,
+    range: Range<'_>,
+    borders: &[Key],
+) -> Result<Checksums, sqlx::Error> {
+    let rows = sqlx::query(AssertSqlSafe(side.checksums(range, borders)))
+        .fetch_all(connection)
+        .await?;
+    let part = |row: &sqlx::postgres::PgRow| (row.get("part"), (row.get("rows"), row.get("checksum")));
+    Ok(rows.iter().map(part).collect())
+}
+
+fn differing(here: &Checksums, there: &Checksums) -> BTreeSet<i32> {
+    let parts = here.keys().chain(there.keys()).copied();
+    parts.filter(|part| here.get(part) != there.get(part)).collect()
+}
+
+/// `width_bucket`: the part before the first border is 0, and a border begins the part of its number.
+fn part_of<'a>(range: Range<'a>, borders: &'a [Key], part: i32) -> Range<'a> {
+    let part = usize::try_from(part).unwrap_or_default();
+    Range {
+        at_least: part.checked_sub(1).and_then(|before| borders.get(before)),
+        below: borders.get(part),
+        ..range
+    }
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    side: &Side,
+    range: Range<'_>,
+    limit: usize,
+) -> Result<HashMap<Key, i64>, sqlx::Error> {
+    let rows = sqlx::query(AssertSqlSafe(side.rows(range, limit)))
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.iter().map(|row| (key(row), row.get("hash"))).collect())
+}
+
+fn unequal(here: &HashMap<Key, i64>, there: &HashMap<Key, i64>) -> BTreeSet<Key> {
+    let keys = here.keys().chain(there.keys());
+    keys.filter(|key| here.get(*key) != there.get(*key))
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,7 @@
+//! The engine against real databases.
+
+mod changes;
+mod shop;
+mod snapshot;
+mod two_ways;
+mod validate;

@@ -1,0 +1,136 @@
+//! Both directions at once.
+
+use std::time::Duration;
+
+use banyan_table_sync::Direction::{Back, Forward};
+use banyan_table_sync::changes::Ways;
+use banyan_test_support::wait_until;
+
+use crate::shop::Shop;
+
+async fn both_settled(shop: &Shop) {
+    shop.settled(Forward).await;
+    shop.settled(Back).await;
+    shop.settled(Forward).await;
+}
+
+#[tokio::test]
+async fn each_side_gets_what_the_other_writes_and_nothing_goes_in_circles() {
+    let shop = Shop::new().await;
+    shop.seed(20).await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    shop.service(
+        "INSERT INTO customer (email) VALUES ('new@example.com');
+         INSERT INTO payment (customer_id, amount_minor, currency, status, created_at)
+           SELECT id, 1234, 'KWD', 'pending', now() FROM customer WHERE id >= 1099511627776;
+         UPDATE payment SET status = 'completed', code = NULL WHERE id < 5;
+         DELETE FROM payment WHERE id = 6;",
+    )
+    .await;
+    shop.legacy("UPDATE shop_payment SET state = 'done' WHERE id BETWEEN 10 AND 20; DELETE FROM shop_payment WHERE id = 9;").await;
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    let born: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM shop_payment WHERE id >= 1099511627776 AND amount = 1.234")
+            .fetch_one(&shop.legacy.pool)
+            .await
+            .expect("a number");
+    assert_eq!(born, 1);
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM table_sync.held").await,
+        0
+    );
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_row_that_both_sides_wrote_is_a_conflict_with_both_versions() {
+    let shop = Shop::new().await;
+    shop.seed(5).await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    running.stop().await;
+    // While nobody carries anything, that is within the lag.
+    shop.legacy(
+        "UPDATE shop_payment SET amount = 11 WHERE id = 1; UPDATE shop_payment SET amount = 12 WHERE id = 4;",
+    )
+    .await;
+    shop.service("UPDATE payment SET amount_minor = 2200 WHERE id = 1; UPDATE payment SET amount_minor = 3300 WHERE id = 3;").await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    let conflicts = "SELECT count(*) FROM table_sync.conflict WHERE resolved_at IS NULL";
+    wait_until(
+        "the conflict",
+        Duration::from_secs(20),
+        async || shop.service_count(conflicts).await,
+        |count| *count == 1,
+    )
+    .await;
+    let (key, there, here): (serde_json::Value, serde_json::Value, serde_json::Value) =
+        sqlx::query_as("SELECT key, there, here FROM table_sync.conflict")
+            .fetch_one(&shop.service.pool)
+            .await
+            .expect("a conflict");
+    assert_eq!(key, serde_json::json!(["1"]));
+    assert_eq!(
+        (&there["amount_minor"], &here["amount_minor"]),
+        (&1100.into(), &2200.into())
+    );
+    assert_eq!(
+        shop.service_count("SELECT sum(amount_minor)::bigint FROM payment WHERE id IN (1, 4)")
+            .await,
+        2200 + 1200,
+        "neither is overwritten, and others are carried"
+    );
+    let legacy: String = sqlx::query_scalar(
+        "SELECT string_agg(trim_scale(amount)::text, ' ' ORDER BY id) FROM shop_payment WHERE id IN (1, 3)",
+    )
+    .fetch_one(&shop.legacy.pool)
+    .await
+    .expect("amounts");
+    assert_eq!(legacy, "11 33");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn under_load_on_both_sides_both_end_equal() {
+    let shop = Shop::new().await;
+    shop.seed(60).await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    // Each row has one owner, as in a ramp: legacy the odd customers, the service the even ones.
+    let legacy = async {
+        for number in 0..60 {
+            shop.legacy(&format!(
+                "UPDATE shop_payment SET amount = amount + 1 WHERE customer_id % 2 = 1 AND id % 7 = {};
+                 INSERT INTO shop_payment (customer_id, amount, currency) VALUES ({}, {number} + 1, 'JPY')",
+                number % 7,
+                2 * (number % 30) + 1,
+            ))
+            .await;
+        }
+    };
+    let service = async {
+        for number in 0..60 {
+            shop.service(&format!(
+                "UPDATE payment SET amount_minor = amount_minor + 10 WHERE customer_id % 2 = 0 AND id % 7 = {};
+                 INSERT INTO payment (customer_id, amount_minor, currency, status, created_at)
+                   VALUES ({}, {number} + 1, 'USD', 'pending', now())",
+                number % 7,
+                2 * (number % 30) + 2,
+            ))
+            .await;
+        }
+    };
+    tokio::join!(legacy, service);
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM table_sync.held").await,
+        0
+    );
+    assert_eq!(shop.service_count("SELECT count(*) FROM payment").await, 300);
+    running.stop().await;
+}
