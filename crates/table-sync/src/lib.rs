@@ -15,6 +15,7 @@
 mod apply;
 mod catalog;
 pub mod changes;
+pub mod check;
 mod database;
 mod drift;
 mod error;

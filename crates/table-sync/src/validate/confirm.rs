@@ -17,7 +17,7 @@ const STEP: usize = 1_000;
 const LOOKS: usize = 8;
 
 /// Values of a row in canonical form; `None` where there is no such row.
-type Values = Option<Vec<Option<String>>>;
+pub(super) type Values = Option<Vec<Option<String>>>;
 
 /// Those rows that differ, and differ in the same way after all that was committed before was carried.
 pub(super) async fn confirm(
@@ -27,7 +27,7 @@ pub(super) async fn confirm(
     keys: Vec<Key>,
     options: &Options,
 ) -> Result<Vec<Difference>, Error> {
-    let mut open = look(sides, comparison, &keys).await?;
+    let mut open = look(&mut sides.source, &mut sides.target, comparison, &keys).await?;
     let mut differences = Vec::new();
     for _ in 0..LOOKS {
         if open.is_empty() {
@@ -35,7 +35,7 @@ pub(super) async fn confirm(
         }
         super::settle(link, options).await?;
         let keys: Vec<Key> = open.keys().cloned().collect();
-        let again = look(sides, comparison, &keys).await?;
+        let again = look(&mut sides.source, &mut sides.target, comparison, &keys).await?;
         let (same, moved): (Vec<_>, Vec<_>) = again
             .into_iter()
             .partition(|(key, values)| open.get(key) == Some(values));
@@ -50,16 +50,17 @@ pub(super) async fn confirm(
 }
 
 /// Those that differ now, with both versions.
-async fn look(
-    sides: &mut Sides,
+pub(super) async fn look(
+    source: &mut PgConnection,
+    target: &mut PgConnection,
     comparison: &Comparison,
     keys: &[Key],
 ) -> Result<HashMap<Key, (Values, Values)>, Error> {
     let mut differing = HashMap::new();
     for step in keys.chunks(STEP) {
         let (mut here, mut there) = tokio::try_join!(
-            values(&mut sides.source, &comparison.source, step),
-            values(&mut sides.target, &comparison.target, step)
+            values(source, &comparison.source, step),
+            values(target, &comparison.target, step)
         )
         .doing(|| format!("looking at rows of table {}", comparison.table))?;
         for key in step {
@@ -86,7 +87,7 @@ async fn values(
     Ok(rows.iter().map(row).collect())
 }
 
-fn difference(comparison: &Comparison, key: &Key, values: &(Values, Values)) -> Difference {
+pub(super) fn difference(comparison: &Comparison, key: &Key, values: &(Values, Values)) -> Difference {
     let (kind, columns) = match values {
         (Some(here), Some(there)) => {
             let pairs = comparison.columns.iter().zip(here.iter().zip(there));

@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use self::canonical::Comparison;
-use crate::catalog;
+use crate::catalog::{self, LiveTable};
 use crate::database::Link;
 use crate::error::{Doing as _, Error};
 use crate::key::Key;
@@ -238,4 +238,23 @@ async fn settle(link: &Link, options: &Options) -> Result<(), Error> {
         crate::changes::settle(link, direction, options.patience).await?;
     }
     Ok(())
+}
+
+/// Those of these rows that differ at this moment, in the caller's sessions.
+pub(crate) async fn differing_now(
+    table: &Table,
+    source_table: &LiveTable,
+    target_table: &LiveTable,
+    source: &mut PgConnection,
+    target: &mut PgConnection,
+    keys: &[Key],
+) -> Result<Vec<Difference>, Error> {
+    let comparison = Comparison::new(table, source_table, target_table, canonical::Hash::Quick);
+    let differing = confirm::look(source, target, &comparison, keys).await?;
+    let mut differences: Vec<Difference> = differing
+        .iter()
+        .map(|(key, values)| confirm::difference(&comparison, key, values))
+        .collect();
+    differences.sort_unstable();
+    Ok(differences)
 }

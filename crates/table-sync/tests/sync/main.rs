@@ -1,6 +1,7 @@
 //! The engine against real databases.
 
 mod changes;
+mod check;
 mod shop;
 mod snapshot;
 mod two_ways;

@@ -37,7 +37,7 @@ const SERVICE: &str = "
       created_at timestamptz NOT NULL);
     CREATE TABLE membership (customer_id bigint NOT NULL, list text NOT NULL, since date NOT NULL, PRIMARY KEY (customer_id, list));";
 
-const MAPPING: &str = r#"
+pub(crate) const MAPPING: &str = r#"
     domain = "shop"
     [minor_units]
     source_exponent = "SELECT c.decimals FROM shop_currency c WHERE c.code = s.currency"

@@ -1,0 +1,403 @@
+//! Whether a mapping fits both databases, before anything runs.
+//!
+//! What the catalogs say is compared first: tables, keys, columns, types. Then rows prove it: some are carried in a transaction that is
+//! rolled back, with every constraint of the target as the judge, and read back through the mapping.
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use crate::apply::TablePlan;
+use crate::catalog::{self, LiveColumn, LiveTable};
+use crate::database::Link;
+use crate::drift;
+use crate::error::{Doing as _, Error, is_of_a_row, told};
+use crate::key::Key;
+use crate::mapping::{Direction, Flow, Table};
+use crate::{sql, validate};
+
+/// Ids of rows that are born in the target begin here, so both sides can make rows at once: 2^40.
+const BORN_IN_TARGET: i64 = 1 << 40;
+
+/// Something that has to be mended.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// As it is called in the target; `None` where it is about a server.
+    pub table: Option<String>,
+    /// The column, by its name where the problem is.
+    pub column: Option<String>,
+    /// What is wrong, and what would mend it.
+    pub problem: String,
+    /// Nothing can run with it; else it can, and somebody should know.
+    pub is_fatal: bool,
+}
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Rows of each table that are carried for a trial: the first and the last.
+    pub rows: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { rows: 2_000 }
+    }
+}
+
+/// Looks for everything that would go wrong.
+///
+/// # Errors
+/// The databases', where they cannot be asked.
+pub async fn check(link: &Link, options: Options) -> Result<Vec<Finding>, Error> {
+    let name = format!("{}check", link.origin_prefix());
+    let mut source = link.source.connect(&name).await?;
+    let mut target = link.target.connect(&name).await?;
+    let mut findings = Vec::new();
+    for (side, connection) in [(link.source.name, &mut source), (link.target.name, &mut target)] {
+        findings.extend(server(side, connection).await?);
+    }
+    let mut plans = Vec::new();
+    for table in &link.mapping.tables {
+        let found = shapes(table, &mut source, &mut target).await?;
+        let fits = found.iter().all(|finding| !finding.is_fatal);
+        findings.extend(found);
+        if fits && let Ok(plan) = drift::look(table, Direction::Forward, &mut source, &mut target).await? {
+            plans.push((table, plan));
+        }
+    }
+    findings.extend(trial(&plans, &mut source, &mut target, options).await?);
+    Ok(findings)
+}
+
+fn fatal(table: &Table, column: Option<&str>, problem: String) -> Finding {
+    Finding {
+        table: Some(table.target.clone()),
+        column: column.map(str::to_owned),
+        problem,
+        is_fatal: true,
+    }
+}
+
+/// Settings and rights of a server.
+async fn server(side: &str, connection: &mut PgConnection) -> Result<Vec<Finding>, Error> {
+    let ask = async |connection: &mut PgConnection, sql: &'static str| {
+        sqlx::query_scalar::<_, Option<String>>(sql)
+            .fetch_one(connection)
+            .await
+            .doing(|| format!("looking at the settings of the {side} server"))
+    };
+    let finding = |problem: String, is_fatal| Finding {
+        table: None,
+        column: None,
+        problem: format!("{side} server: {problem}"),
+        is_fatal,
+    };
+    let mut findings = Vec::new();
+    let level = ask(connection, "SELECT current_setting('wal_level')").await?;
+    if level.as_deref() != Some("logical") {
+        findings.push(finding(
+            "wal_level must be logical, which takes a restart".to_owned(),
+            true,
+        ));
+    }
+    let kept = ask(connection, "SELECT current_setting('max_slot_wal_keep_size')").await?;
+    if kept.as_deref() == Some("-1") {
+        findings.push(finding(
+            "max_slot_wal_keep_size is not set: a sync that stands still would fill the disk with log"
+                .to_owned(),
+            false,
+        ));
+    }
+    let may = ask(
+        connection,
+        "SELECT CASE WHEN NOT (rolsuper OR rolreplication) THEN 'may not replicate: ALTER ROLE ... REPLICATION'
+           WHEN NOT (rolsuper OR has_function_privilege('pg_replication_origin_create(text)', 'EXECUTE'))
+           THEN 'may not use replication origins: GRANT EXECUTE on pg_replication_origin_*' END
+         FROM pg_roles WHERE rolname = current_user",
+    )
+    .await?;
+    findings.extend(may.map(|problem| finding(format!("the role {problem}"), true)));
+    Ok(findings)
+}
+
+/// What the catalogs say of a table.
+async fn shapes(
+    table: &Table,
+    source: &mut PgConnection,
+    target: &mut PgConnection,
+) -> Result<Vec<Finding>, Error> {
+    let here = catalog::table(source, &table.source).await?;
+    let there = catalog::table(target, &table.target).await?;
+    let (Some(here), Some(there)) = (&here, &there) else {
+        let missing = if here.is_none() {
+            &table.source
+        } else {
+            &table.target
+        };
+        return Ok(vec![fatal(table, None, format!("there is no table {missing}"))]);
+    };
+    let mut findings = Vec::new();
+    for (direction, live, name) in [
+        (Direction::Forward, here, &table.source),
+        (Direction::Back, there, &table.target),
+    ] {
+        for column in drift::unaccounted(table, direction, live) {
+            let problem = format!(
+                "the mapping does not know this column of {name}: carry it, or leave it out with a reason"
+            );
+            findings.push(fatal(table, Some(&column), problem));
+        }
+        for column in drift::missing(table, direction, live) {
+            findings.push(fatal(table, Some(&column), format!("{name} has no such column")));
+        }
+        findings.extend(keyed(table, direction, live, name));
+    }
+    findings.extend(same_kinds(table, here, there));
+    for (written, live, left_out) in [
+        (
+            Flow::new(table, Direction::Forward),
+            there,
+            &table.left_out_target,
+        ),
+        (Flow::new(table, Direction::Back), here, &table.left_out_source),
+    ] {
+        for column in &live.columns {
+            let carried = written.columns.iter().any(|carried| carried.name == column.name);
+            if carried && column.generated {
+                let problem = "it is generated, so it cannot be written: leave it out".to_owned();
+                findings.push(fatal(table, Some(&column.name), problem));
+            }
+            if left_out.contains_key(&column.name) && column.not_null && !column.fills_itself {
+                let problem =
+                    "it is left out, must not be NULL, and has no default: no row could be made".to_owned();
+                findings.push(fatal(table, Some(&column.name), problem));
+            }
+        }
+    }
+    findings.extend(ids(table, here, there, source, target).await?);
+    Ok(findings)
+}
+
+/// Whether a change of a row says which row it is.
+fn keyed(table: &Table, direction: Direction, live: &LiveTable, name: &str) -> Option<Finding> {
+    let key: Vec<&String> = table
+        .key
+        .iter()
+        .map(|(source, target)| {
+            if direction == Direction::Forward {
+                source
+            } else {
+                target
+            }
+        })
+        .collect();
+    let mut primary: Vec<&String> = live.primary_key.iter().collect();
+    primary.sort_unstable();
+    let mut wanted = key.clone();
+    wanted.sort_unstable();
+    let problem = if primary != wanted {
+        format!(
+            "the key of the mapping is ({}), the primary key of {name} is ({})",
+            sql::list(key),
+            sql::list(&live.primary_key)
+        )
+    } else if !matches!(live.replica_identity, 'd' | 'f') {
+        format!("deletes in {name} would not say which row: ALTER TABLE {name} REPLICA IDENTITY DEFAULT")
+    } else {
+        return None;
+    };
+    Some(fatal(table, None, problem))
+}
+
+/// Of columns that are carried as they are.
+fn same_kinds(table: &Table, here: &LiveTable, there: &LiveTable) -> Vec<Finding> {
+    let pair = |(source, target): &(String, String)| {
+        let (source, target) = (here.column(source)?, there.column(target)?);
+        (family(source) != family(target)).then(|| {
+            let problem = format!(
+                "it is {} in the source and {} in the target: give an expression for both ways",
+                source.kind, target.kind
+            );
+            fatal(table, Some(&target.name), problem)
+        })
+    };
+    table.same.iter().filter_map(pair).collect()
+}
+
+/// Types whose texts are alike.
+fn family(column: &LiveColumn) -> &str {
+    let kind = column.kind.split('(').next().unwrap_or(&column.kind);
+    match kind {
+        "smallint" | "integer" | "bigint" | "numeric" => "number",
+        "character varying" | "text" | "character" | "citext" => "text",
+        "json" | "jsonb" => "json",
+        _ if column.kind.starts_with("timestamp") => {
+            if column.kind.ends_with("with time zone") {
+                "timestamptz"
+            } else {
+                "timestamp"
+            }
+        }
+        _ => &column.kind,
+    }
+}
+
+/// Whether both sides can make rows at once.
+async fn ids(
+    table: &Table,
+    here: &LiveTable,
+    there: &LiveTable,
+    source: &mut PgConnection,
+    target: &mut PgConnection,
+) -> Result<Option<Finding>, Error> {
+    let [(source_key, target_key)] = table.key.as_slice() else {
+        return Ok(None);
+    };
+    let kind = |live: &LiveTable, name: &str| live.column(name).map(|column| column.kind.clone());
+    if kind(there, target_key).as_deref() != Some("bigint")
+        || kind(here, source_key).as_deref() != Some("bigint")
+    {
+        return Ok(None);
+    }
+    // The next value, and where it begins.
+    let next = async |connection: &mut PgConnection, name: &str, column: &str| {
+        sqlx::query_as::<_, (i64, i64)>(
+            "SELECT start_value, coalesce(last_value, start_value) FROM pg_sequences
+             WHERE format('%I.%I', schemaname, sequencename)::regclass = pg_get_serial_sequence($1, $2)::regclass",
+        )
+        .bind(sql::table(name))
+        .bind(column)
+        .fetch_optional(connection)
+        .await
+        .doing(|| format!("looking at the ids of {name}"))
+    };
+    let legacy = next(source, &table.source, source_key).await?;
+    let new = next(target, &table.target, target_key).await?;
+    let problem = match (legacy, new) {
+        (_, Some((start, _))) if start < BORN_IN_TARGET => format!(
+            "ids of {} begin at {start}, where the source has rows: let them begin at {BORN_IN_TARGET}",
+            table.target
+        ),
+        (Some((_, last)), Some(_)) if last >= BORN_IN_TARGET => {
+            format!(
+                "ids of {} have come to {last}, where the target makes rows",
+                table.source
+            )
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(fatal(table, Some(target_key), problem)))
+}
+
+/// Carries some rows of each table, in a transaction that is rolled back.
+async fn trial(
+    plans: &[(&Table, TablePlan)],
+    source: &mut PgConnection,
+    target: &mut PgConnection,
+    options: Options,
+) -> Result<Vec<Finding>, Error> {
+    let doing = || "trying the mapping".to_owned();
+    let mut findings = Vec::new();
+    let mut transaction = target.begin().await.doing(doing)?;
+    sqlx::query("SET LOCAL session_replication_role = 'replica'")
+        .execute(&mut *transaction)
+        .await
+        .doing(doing)?;
+    for (table, plan) in plans {
+        let keys = some_keys(plan, source, options.rows).await?;
+        let mut bad = Vec::new();
+        let mut todo = vec![keys.clone()];
+        while let Some(keys) = todo.pop() {
+            let mut savepoint = transaction.begin().await.doing(doing)?;
+            let done = async {
+                let rows = plan.read(source, keys.clone()).await?;
+                plan.write(&mut savepoint, &rows).await
+            };
+            match done.await {
+                Ok(_) => savepoint.commit().await.doing(doing)?,
+                Err(error) if is_of_a_row(&error) => {
+                    savepoint.rollback().await.doing(doing)?;
+                    match keys.as_slice() {
+                        [] => {}
+                        [key] => {
+                            findings.push(fatal(
+                                table,
+                                None,
+                                format!("row {key} is not taken: {}", told(&error)),
+                            ));
+                            bad.push(key.clone());
+                        }
+                        // One of each kind is enough.
+                        _ if bad.len() >= 10 => {}
+                        _ => {
+                            let (some, others) = keys.split_at(keys.len() / 2);
+                            todo.extend([others.to_vec(), some.to_vec()]);
+                        }
+                    }
+                }
+                Err(error) => {
+                    findings.push(fatal(
+                        table,
+                        None,
+                        format!("an expression fails: {}", told(&error)),
+                    ));
+                    break;
+                }
+            }
+        }
+        if bad.is_empty() {
+            findings.extend(there_and_back(table, plan, &keys, source, &mut transaction).await?);
+        }
+    }
+    transaction.rollback().await.doing(doing)?;
+    Ok(findings)
+}
+
+/// The first and the last.
+async fn some_keys(plan: &TablePlan, source: &mut PgConnection, rows: u32) -> Result<Vec<Key>, Error> {
+    let key = plan.flow.key_read();
+    let texts = sql::list(key.iter().map(|key| format!("{key}::text")));
+    let half = rows.div_ceil(2);
+    let mut keys = Vec::new();
+    for backwards in ["", " DESC"] {
+        let order = sql::list(key.iter().map(|key| format!("{key}{backwards}")));
+        let found: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT jsonb_build_array({texts}) FROM {} {} ORDER BY {order} LIMIT {half}",
+            plan.flow.from, plan.flow.row
+        )))
+        .fetch_all(&mut *source)
+        .await
+        .doing(|| format!("reading keys of {}", plan.flow.from))?;
+        keys.extend(found.iter().filter_map(Key::from_json));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
+}
+
+/// Whether each column is what it was, carried there and back.
+async fn there_and_back(
+    table: &Table,
+    plan: &TablePlan,
+    keys: &[Key],
+    source: &mut PgConnection,
+    target: &mut PgConnection,
+) -> Result<Vec<Finding>, Error> {
+    let differences = validate::differing_now(table, &plan.from, &plan.to, source, target, keys).await?;
+    let mut findings: Vec<Finding> = Vec::new();
+    for difference in differences {
+        let key = difference.key.join(", ");
+        for column in difference.columns {
+            let known = findings
+                .iter()
+                .any(|finding| finding.column.as_deref() == Some(&column));
+            if !known {
+                let problem =
+                    format!("row {key} does not come back as it was: the two ways do not fit each other");
+                findings.push(fatal(table, Some(&column), problem));
+            }
+        }
+    }
+    Ok(findings)
+}
