@@ -104,13 +104,7 @@ impl TestStripe {
                 url.push_str(last["id"].as_str().expect("an id"));
             }
             let request = http.get(url).bearer_auth(STRIPE_KEY);
-            let mut page: Value = request
-                .send()
-                .await
-                .expect("an answer")
-                .json()
-                .await
-                .expect("JSON");
+            let mut page = answer(request).await;
             let Value::Array(objects) = page["data"].take() else {
                 panic!("no list: {page}");
             };
@@ -131,13 +125,7 @@ impl TestStripe {
             .bearer_auth(STRIPE_KEY)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form);
-        let made: Value = request
-            .send()
-            .await
-            .expect("an answer")
-            .json()
-            .await
-            .expect("JSON");
+        let made = answer(request).await;
         made["id"].as_str().expect("an id").to_owned()
     }
 
@@ -165,4 +153,9 @@ fn spawn(port: u16) -> Child {
         .kill_on_drop(true)
         .spawn()
         .expect("localstripe starts")
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Value {
+    let answer = request.send().await.expect("an answer");
+    answer.json().await.expect("JSON")
 }

@@ -6,6 +6,7 @@
 //! - honours [idempotency keys](https://docs.stripe.com/api/idempotent_requests) of POST requests: the first answer of an
 //!   execution is kept, errors of the server too, and given again with `Idempotent-Replayed: true`; other parameters are
 //!   refused with 400, a request while the first one runs with 409. What failed validation (4xx but 402) is not kept;
+//! - names the PaymentIntent in a decline, where localstripe names its charge;
 //! - delivers webhooks signed as [Stripe signs them](https://docs.stripe.com/webhooks#verify-manually), with a new
 //!   timestamp at each try, until they are answered with 2xx or a dozen tries are over;
 //! - does what goes wrong in production when told to ([`Fault`]): the answer lost after the charge, a delay, 429, 500, a

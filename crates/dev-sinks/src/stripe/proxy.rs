@@ -9,6 +9,7 @@ use axum::http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use bytes::Bytes;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Front;
@@ -66,6 +67,38 @@ impl Upstream {
             }
             Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "api_error", None, &message).kept()
         })
+    }
+
+    /// A decline with the PaymentIntent that was declined, which [Stripe's has](https://docs.stripe.com/api/errors#errors-payment_intent);
+    /// localstripe's names the charge alone.
+    async fn with_intent(&self, parts: &Parts, mut answer: Answer) -> Answer {
+        if answer.status != StatusCode::PAYMENT_REQUIRED {
+            return answer;
+        }
+        let Ok(mut body) = serde_json::from_slice::<Value>(&answer.body) else {
+            return answer;
+        };
+        let error = &mut body["error"];
+        if let Some(charge) = error["charge"].as_str()
+            && error["payment_intent"].is_null()
+            && let Some(charge) = self.object(parts, &format!("/v1/charges/{charge}")).await
+            && let Some(intent) = charge["payment_intent"].as_str()
+            && let Some(intent) = self.object(parts, &format!("/v1/payment_intents/{intent}")).await
+        {
+            error["payment_intent"] = intent;
+            answer.body = body.to_string().into();
+        }
+        answer
+    }
+
+    /// An object as localstripe has it, asked for by the same account.
+    async fn object(&self, parts: &Parts, path: &str) -> Option<Value> {
+        let mut request = self.client.get(self.url(path));
+        if let Some(account) = parts.headers.get(AUTHORIZATION) {
+            request = request.header(AUTHORIZATION, account);
+        }
+        let response = request.send().await.ok()?.error_for_status().ok()?;
+        response.json().await.ok()
     }
 }
 
@@ -190,7 +223,8 @@ impl Call {
             self.front
                 .journal
                 .note(self.number, |exchange| exchange.executed = true);
-            self.front.upstream.forward(&self.parts, self.body.clone()).await
+            let answer = self.front.upstream.forward(&self.parts, self.body.clone()).await;
+            self.front.upstream.with_intent(&self.parts, answer).await
         };
         if let Some(lease) = lease.filter(|_| answer.kept) {
             lease.keep(self.number, answer.clone());

@@ -62,6 +62,10 @@ async fn a_decline_is_kept_and_what_failed_validation_is_not() {
     assert_eq!(bench.send(INTENTS, "declined", &declined).await.0, 402);
     let (status, again) = bench.send(INTENTS, "declined", &declined).await;
     assert_eq!((status, replayed(&again)), (402, true));
+    let body: Value = again.json().await.expect("JSON");
+    let intent_of = &body["error"]["payment_intent"];
+    assert_eq!(intent_of["object"], "payment_intent", "{body}");
+    assert_eq!(intent_of["status"], "requires_payment_method", "{body}");
 
     assert_eq!(
         bench.send(INTENTS, "mended", "amount=-1&currency=usd").await.0,

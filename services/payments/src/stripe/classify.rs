@@ -23,8 +23,6 @@ struct Wording {
     param: Option<String>,
     #[serde(default, deserialize_with = "id_of")]
     payment_intent: Option<String>,
-    #[serde(default, deserialize_with = "id_of")]
-    charge: Option<String>,
 }
 
 /// What an answer other than 2xx means.
@@ -58,7 +56,6 @@ pub(super) fn classify(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> 
             decline_code: wording.decline_code,
             message: wording.message,
             payment_intent: wording.payment_intent,
-            charge: wording.charge,
         })),
         // How Stripe worded rate limits once; its libraries still know it.
         400 if answer.code.as_deref() == Some("rate_limit") => StripeError::RateLimited(answer),
@@ -143,7 +140,6 @@ mod tests {
             Some("Your card has insufficient funds.")
         );
         assert_eq!(decline.payment_intent.as_deref(), Some("pi_1"));
-        assert_eq!(decline.charge.as_deref(), Some("ch_1"));
         let shown = format!("{decline} {decline:?}");
         assert!(!shown.contains("funds."), "{shown}");
     }

@@ -53,8 +53,6 @@ pub struct Decline {
     pub message: Option<String>,
     /// The PaymentIntent that was declined, where Stripe names it.
     pub payment_intent: Option<String>,
-    /// The charge that was declined, where Stripe names it.
-    pub charge: Option<String>,
 }
 
 /// A refusal. Stripe's text is left out: it quotes parameters.
@@ -208,7 +206,6 @@ impl fmt::Debug for Decline {
             .field("answer", &self.answer)
             .field("decline_code", &self.decline_code)
             .field("payment_intent", &self.payment_intent)
-            .field("charge", &self.charge)
             .finish_non_exhaustive()
     }
 }

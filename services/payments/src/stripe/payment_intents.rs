@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::client::StripeClient;
-use super::error::{Decline, StripeError};
+use super::error::StripeError;
 use super::form::Form;
 use super::keys::IdempotencyKey;
 use super::list::{Created, Listed};
@@ -58,8 +58,7 @@ impl StripeClient {
     /// Makes and confirms a PaymentIntent: charges, or reserves. The same key never does so twice.
     ///
     /// # Errors
-    /// [`StripeError::Declined`] names the PaymentIntent where it can be found out: Stripe says it, localstripe names the charge
-    /// alone, which is then asked for its intent. [`StripeError::Refused`]: nothing was charged, and a retry would not change it.
+    /// [`StripeError::Declined`] names the PaymentIntent. [`StripeError::Refused`]: nothing was charged, and a retry would not change it.
     /// [`StripeError::Unknown`]: it may have been charged; ask again under the same key, or look it up by
     /// [`StripeClient::find_payment_intent`].
     pub async fn create_payment_intent(
@@ -70,12 +69,7 @@ impl StripeClient {
     ) -> Result<PaymentIntent, StripeError> {
         let path = Path::all(RESOURCE);
         let request = Request::post("payment_intents.create", path, parameters(new), key, deadline);
-        match self.call(request).await {
-            Err(StripeError::Declined(decline)) => {
-                Err(StripeError::Declined(self.with_intent(decline, deadline).await))
-            }
-            result => result,
-        }
+        self.call(request).await
     }
 
     /// A PaymentIntent as Stripe has it now; `None` when Stripe has none.
@@ -187,17 +181,6 @@ impl StripeClient {
             }
             result => result,
         }
-    }
-
-    /// The decline with its intent. It is certain without, so what goes wrong here changes nothing.
-    async fn with_intent(&self, mut decline: Box<Decline>, deadline: Instant) -> Box<Decline> {
-        if decline.payment_intent.is_none()
-            && let Some(charge) = &decline.charge
-            && let Ok(Some(charge)) = self.retrieve_charge(charge, deadline).await
-        {
-            decline.payment_intent = charge.payment_intent;
-        }
-        decline
     }
 }
 

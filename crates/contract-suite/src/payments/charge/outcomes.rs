@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::super::{CHARGE, DECLINED, REFUSED, order};
 use crate::api::{Api, Difference};
@@ -120,11 +122,10 @@ async fn a_lost_answer_is_202_and_is_found_again(api: Api) -> Verdict {
     unknown.has("/status", "pending")?;
     let path = format!("/api/payments/{}", unknown.id("/id")?);
     // What is undecided cannot be refunded; but Stripe's own event may decide it at any moment.
-    let refund_key = new_key();
     let refund = api
         .post(&format!("{path}/refunds"))
         .token(&person.token)
-        .key(&refund_key)
+        .key(&new_key())
         .json(&json!({}))
         .expect_one_of(&[201, 409])
         .await?;
@@ -149,8 +150,21 @@ async fn a_lost_answer_is_202_and_is_found_again(api: Api) -> Verdict {
     };
     let late = |_| Difference::new(format!("GET {path}: still not {decided} after {PATIENCE:?}"));
     tokio::time::timeout(PATIENCE, found).await.map_err(late)??;
+    if refund.status == 201 {
+        let payment = api.payment(&person, &path).await?;
+        let (decided_at, refunded_at) = (payment.at("/completedAt"), refund.at("/createdAt"));
+        payment.ensure(
+            moment(decided_at).is_some_and(|decided_at| moment(refunded_at) >= Some(decided_at)),
+            &format!("refunded at {refunded_at}, before it was decided at {decided_at}"),
+        )?;
+    }
     let settled = charge().expect(201).await?;
     settled.same("the payment's id", settled.at("/id"), unknown.at("/id"))?;
     let list = api.get("/api/payments/").token(&person.token).expect(200).await?;
     list.same("the number of payments", list.items()?.len(), 1)
+}
+
+/// RFC 3339, whatever the number of digits.
+fn moment(text: &Value) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text.as_str()?, &Rfc3339).ok()
 }
