@@ -19,6 +19,8 @@ pub(crate) struct LiveTable {
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct LiveColumn {
+    /// A column that is dropped and added again has another.
+    pub(crate) number: i16,
     pub(crate) name: String,
     /// With its modifier: `numeric(14,3)`.
     pub(crate) kind: String,
@@ -48,7 +50,7 @@ const TABLE: &str = "
     FROM pg_class c WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p')";
 
 const COLUMNS: &str = "
-    SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS kind, a.attnotnull AS not_null,
+    SELECT a.attnum AS number, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS kind, a.attnotnull AS not_null,
       a.atthasdef OR a.attidentity <> '' AS fills_itself, a.attgenerated <> '' AS generated
     FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum";
@@ -96,6 +98,7 @@ pub(crate) async fn table(connection: &mut PgConnection, name: &str) -> Result<O
         columns: columns
             .iter()
             .map(|row| LiveColumn {
+                number: row.get("number"),
                 name: row.get("name"),
                 kind: row.get("kind"),
                 not_null: row.get("not_null"),
@@ -122,14 +125,10 @@ impl LiveTable {
 }
 
 impl LiveTable {
-    /// Its columns by name and type: what a mapping was found to fit.
+    /// Its columns, by name. Where a column's text has changed its values may have, and no change of a row tells.
     pub(crate) fn as_json(&self) -> serde_json::Value {
-        let column = |column: &LiveColumn| {
-            (
-                column.name.clone(),
-                serde_json::Value::String(column.kind.clone()),
-            )
-        };
+        let text = |column: &LiveColumn| format!("{} {}", column.number, column.kind);
+        let column = |column: &LiveColumn| (column.name.clone(), serde_json::Value::String(text(column)));
         serde_json::Value::Object(self.columns.iter().map(column).collect())
     }
 }

@@ -176,7 +176,22 @@ async fn shapes(
         }
     }
     findings.extend(ids(table, here, there, source, target).await?);
+    findings.extend(occupied(table, target).await?);
     Ok(findings)
+}
+
+/// Whether the first copy would meet rows.
+async fn occupied(table: &Table, target: &mut PgConnection) -> Result<Option<Finding>, Error> {
+    let name = sql::table(&table.target);
+    let has_rows: bool = sqlx::query_scalar(AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {name})")))
+        .fetch_one(target)
+        .await
+        .doing(|| format!("looking into table {}", table.target))?;
+    let problem = "it has rows: the first copy overwrites those that differ, and deletes those that the source does not have";
+    Ok(has_rows.then(|| Finding {
+        is_fatal: false,
+        ..fatal(table, None, problem.to_owned())
+    }))
 }
 
 /// Whether a change of a row says which row it is.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pgwire_replication::{Lsn, ReplicationConfig, SslMode, TlsConfig};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 use url::Url;
 
 use crate::error::{Doing as _, Error};
@@ -18,7 +18,8 @@ use crate::sql;
 pub struct Database {
     /// `legacy`, `payments`: how messages call it.
     pub name: &'static str,
-    /// Of a role that may replicate, write the tables, and set `session_replication_role`.
+    /// Of a role that may replicate, write the tables, and set `session_replication_role`. Its `sslmode` is libpq's; without the feature
+    /// `tls` the replication connection of `prefer` is in clear text, and stricter modes are refused.
     pub url: SecretString,
 }
 
@@ -54,9 +55,9 @@ impl Database {
             .disable_statement_logging();
         let doing = || format!("connecting to the {} database", self.name);
         let mut connection = PgConnection::connect_with(&options).await.doing(doing)?;
-        for setting in SAME_TEXTS {
-            sqlx::query(setting).execute(&mut connection).await.doing(doing)?;
-        }
+        execute_all(&mut connection, SAME_TEXTS.map(str::to_owned))
+            .await
+            .doing(doing)?;
         Ok(connection)
     }
 }
@@ -96,19 +97,16 @@ impl Link {
     ) -> Result<(), Error> {
         let origin = self.origin(direction, worker);
         let quoted = sql::literal(&origin);
-        for statement in [
+        let statements = [
             "SET session_replication_role = 'replica'".to_owned(),
             format!(
                 "SELECT pg_replication_origin_create({quoted}) WHERE pg_replication_origin_oid({quoted}) IS NULL"
             ),
             format!("SELECT pg_replication_origin_session_setup({quoted})"),
-        ] {
-            sqlx::query(sqlx::AssertSqlSafe(statement))
-                .execute(&mut *connection)
-                .await
-                .doing(|| format!("writing as {origin} in the {} database", self.to(direction).name))?;
-        }
-        Ok(())
+        ];
+        execute_all(connection, statements)
+            .await
+            .doing(|| format!("writing as {origin} in the {} database", self.to(direction).name))
     }
 
     /// Removes the origin of a worker that is done.
@@ -119,16 +117,13 @@ impl Link {
         worker: &str,
     ) -> Result<(), Error> {
         let origin = self.origin(direction, worker);
-        for statement in [
+        let statements = [
             "SELECT pg_replication_origin_session_reset()".to_owned(),
             format!("SELECT pg_replication_origin_drop({})", sql::literal(&origin)),
-        ] {
-            sqlx::query(sqlx::AssertSqlSafe(statement))
-                .execute(&mut *connection)
-                .await
-                .doing(|| format!("removing origin {origin}"))?;
-        }
-        Ok(())
+        ];
+        execute_all(connection, statements)
+            .await
+            .doing(|| format!("removing origin {origin}"))
     }
 
     fn origin(&self, direction: Direction, worker: &str) -> String {
@@ -144,11 +139,17 @@ impl Link {
         let database = self.from(direction);
         let bad = |problem: &str| Error::Url(database.name, problem.to_owned());
         let url = Url::parse(database.url.expose_secret()).map_err(|error| bad(&error.to_string()))?;
-        let decoded =
-            |text: &str| percent_decoded(text).ok_or_else(|| bad("it has an escape that is not UTF-8"));
+        let decoded = |text: &str| {
+            let text = percent_encoding::percent_decode_str(text).decode_utf8();
+            text.map(String::from)
+                .map_err(|_| bad("it has an escape that is not UTF-8"))
+        };
+        // Without the brackets that a URL has around an IPv6 address.
+        let host = url.host_str().unwrap_or("127.0.0.1");
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         let stream = self.stream(direction);
         let mut config = ReplicationConfig::new(
-            decoded(url.host_str().unwrap_or("127.0.0.1"))?,
+            decoded(host)?,
             decoded(url.username())?,
             decoded(url.password().unwrap_or_default())?,
             decoded(url.path().trim_start_matches('/'))?,
@@ -163,9 +164,17 @@ impl Link {
     }
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
-    let bytes: Vec<u8> = percent_encoding::percent_decode_str(text).collect();
-    String::from_utf8(bytes).ok()
+/// One after the other, each by itself.
+async fn execute_all<const N: usize>(
+    connection: &mut PgConnection,
+    statements: [String; N],
+) -> Result<(), sqlx::Error> {
+    for statement in statements {
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// `sslmode` and `sslrootcert`, as libpq has them.

@@ -53,6 +53,9 @@ pub enum Error {
     /// The other process has it.
     #[error("another process runs {0}")]
     Busy(String),
+    /// Rows would be lost by it.
+    #[error("{0}")]
+    Refused(String),
     /// It was told to end.
     #[error("it was stopped before it was done")]
     Stopped,

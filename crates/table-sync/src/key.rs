@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::mapping::KeyColumn;
+use crate::sql;
 
 /// The values of a primary key, as PostgreSQL writes them as text.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -38,6 +39,15 @@ impl Key {
             .map(text)
             .collect::<Option<Box<[_]>>>()
             .map(Self)
+    }
+}
+
+impl Key {
+    /// `(columns) operator (this key)`, for statements that take no parameters. The columns are as SQL has them, with their types.
+    pub(crate) fn compared(&self, columns: &[String], operator: &str, kinds: &[String]) -> String {
+        let values = self.0.iter().zip(kinds);
+        let values = values.map(|(value, kind)| format!("{}::{kind}", sql::literal(value)));
+        format!("({}) {operator} ({})", sql::list(columns), sql::list(values))
     }
 }
 

@@ -117,17 +117,20 @@ pub(crate) async fn advance(
 #[derive(Clone, Debug)]
 pub(crate) struct TableState {
     pub(crate) name: String,
+    /// Of the read table, as [`LiveTable::as_json`](crate::catalog::LiveTable::as_json) gives them.
+    pub(crate) columns: Value,
     pub(crate) stopped: Option<String>,
 }
 
 pub(crate) async fn tables(connection: &mut PgConnection, stream: &str) -> Result<Vec<TableState>, Error> {
-    let rows = sqlx::query("SELECT name, stopped FROM table_sync.stream_table WHERE stream = $1")
+    let rows = sqlx::query("SELECT name, columns, stopped FROM table_sync.stream_table WHERE stream = $1")
         .bind(stream)
         .fetch_all(connection)
         .await
         .doing(|| format!("reading the tables of {stream}"))?;
     let table = |row: &sqlx::postgres::PgRow| TableState {
         name: row.get("name"),
+        columns: row.get("columns"),
         stopped: row.get("stopped"),
     };
     Ok(rows.iter().map(table).collect())

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS table_sync.stream (
 CREATE TABLE IF NOT EXISTS table_sync.stream_table (
   stream text NOT NULL REFERENCES table_sync.stream ON DELETE CASCADE,
   name text NOT NULL,                     -- as it is called in the target, whichever way
-  columns jsonb NOT NULL,                 -- of the read table, as they were when the mapping was last found to fit
+  columns jsonb NOT NULL,                 -- of the read table, by number and type: as they were when all of its rows were as here
   estimated_rows bigint NOT NULL,         -- when the copy began
   merge boolean NOT NULL,                 -- there were rows here before, so chunks are merged into them
   stopped text,                           -- why its rows are held back; NULL while it runs

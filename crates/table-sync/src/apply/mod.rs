@@ -11,6 +11,14 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 pub(crate) use self::statements::TablePlan;
 use crate::error::{Doing as _, Error, is_of_a_row, is_unique_violation, told};
 use crate::key::{Key, records};
+use crate::sql;
+
+/// One of the two that a direction has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Side {
+    Read,
+    Written,
+}
 
 /// Rows on their way: their keys, and what became of them.
 #[derive(Debug)]
@@ -27,6 +35,70 @@ impl TablePlan {
 
     pub(crate) fn keys_written<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> String {
         records(keys, &self.flow.key, |key| &key.to)
+    }
+
+    /// Above one key and up to another, as a condition; `None` for no border.
+    pub(crate) fn range(&self, side: Side, above: Option<&Key>, up_to: Option<&Key>) -> String {
+        let (_, columns, kinds) = self.key_of(side);
+        let conditions = [(">", above), ("<=", up_to)];
+        let conditions = conditions
+            .into_iter()
+            .filter_map(|(operator, key)| Some(key?.compared(&columns, operator, &kinds)));
+        let conditions: Vec<String> = conditions.collect();
+        if conditions.is_empty() {
+            "true".to_owned()
+        } else {
+            conditions.join(" AND ")
+        }
+    }
+
+    /// The keys of a range in their order, at most so many.
+    pub(crate) async fn keys(
+        &self,
+        connection: &mut PgConnection,
+        side: Side,
+        above: Option<&Key>,
+        up_to: Option<&Key>,
+        limit: Option<usize>,
+    ) -> Result<Vec<Key>, sqlx::Error> {
+        let (table, columns, _) = self.key_of(side);
+        let texts = sql::list(columns.iter().map(|column| format!("{column}::text")));
+        let limit = limit.map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
+        let keys: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT jsonb_build_array({texts}) FROM {table} WHERE {} ORDER BY {}{limit}",
+            self.range(side, above, up_to),
+            sql::list(&columns)
+        )))
+        .fetch_all(connection)
+        .await?;
+        Ok(keys.iter().filter_map(Key::from_json).collect())
+    }
+
+    /// The table with the name of a row, its key's columns of that row, and their types.
+    fn key_of(&self, side: Side) -> (String, Vec<String>, Vec<String>) {
+        let flow = &self.flow;
+        let (table, row, live) = match side {
+            Side::Read => (&flow.from, flow.row, &self.from),
+            Side::Written => (&flow.to, "t", &self.to),
+        };
+        let names: Vec<&String> = flow
+            .key
+            .iter()
+            .map(|key| if side == Side::Read { &key.from } else { &key.to })
+            .collect();
+        let kind = |name: &&String| {
+            live.column(name)
+                .map_or("text", |column| column.kind.as_str())
+                .to_owned()
+        };
+        (
+            format!("{table} {row}"),
+            names
+                .iter()
+                .map(|name| format!("{row}.{}", sql::identifier(name)))
+                .collect(),
+            names.iter().map(kind).collect(),
+        )
     }
 
     /// Reads what these keys are now.

@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use pgwire_replication::Lsn;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::guard::{self, Guard};
 use super::pending::{Batch, Pending, Reached, RowId};
 use super::visible::visible;
-use crate::apply::TablePlan;
+use crate::apply::{Side, TablePlan};
+use crate::catalog;
 use crate::database::Link;
 use crate::drift;
 use crate::error::{Doing as _, Error, is_of_a_row, is_of_the_schema, is_unique_violation, told};
 use crate::key::Key;
 use crate::mapping::Direction;
-use crate::state::{self, Reason};
+use crate::state::{self, Reason, TableState};
 
 /// Rows of a transaction.
 const STEP: usize = 1_000;
@@ -41,8 +42,18 @@ pub(super) struct Applier<'a> {
     pub(super) recorded: watch::Sender<Lsn>,
     /// A position without changes, which need not be recorded at once.
     pub(super) idle: Option<Reached>,
-    /// What is carried was held back before.
-    pub(super) trying_again: bool,
+    pub(super) mode: Mode,
+}
+
+/// Why rows are carried.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// They changed.
+    Changed,
+    /// They changed, and were held back.
+    Again,
+    /// Their table was altered; that they changed too is not said.
+    Whole,
 }
 
 /// Rows of a few tables, in the order of the mapping.
@@ -82,7 +93,7 @@ impl Applier<'_> {
             self.look_at(*table).await?;
         }
         for table in &batch.emptied {
-            self.empty(*table).await?;
+            self.whole(*table, Mode::Changed, &[Side::Written]).await?;
         }
         let position = batch.position;
         let steps = self.in_steps(batch.rows);
@@ -196,7 +207,9 @@ impl Applier<'_> {
                 .contested(&mut transaction, &self.plans, rows)
                 .await
                 .doing(doing)?;
-            for (table, key) in &contested {
+            // What only the other side wrote comes from there.
+            let both_wrote = contested.iter().filter(|_| self.mode != Mode::Whole);
+            for (table, key) in both_wrote {
                 guard::record(&mut transaction, &mut self.from, stream, &self.plans[*table], key)
                     .await
                     .doing(doing)?;
@@ -213,7 +226,9 @@ impl Applier<'_> {
                     .any(|(place, other)| place == table && other == key)
             });
             let mut free = keys.clone();
-            free.retain(|key| self.trying_again || self.pending.held(&(*table, key.clone())).is_some());
+            free.retain(|key| {
+                self.mode == Mode::Again || self.pending.held(&(*table, key.clone())).is_some()
+            });
             let carried = async {
                 let rows = plan.read(&mut self.from, keys).await?;
                 let written = plan.write(&mut transaction, &rows).await?;
@@ -234,7 +249,9 @@ impl Applier<'_> {
                 .doing(doing)?;
         }
         transaction.commit().await.doing(doing)?;
-        self.pending.hold(contested, Reason::Conflict);
+        if self.mode != Mode::Whole {
+            self.pending.hold(contested, Reason::Conflict);
+        }
         for row in &released {
             self.pending.release(row);
         }
@@ -333,53 +350,67 @@ impl Applier<'_> {
     async fn look_at(&mut self, table: usize) -> Result<(), Error> {
         let mapped = &self.link.mapping.tables[table];
         let looked = drift::look(mapped, self.direction, &mut self.from, &mut self.to).await?;
-        match looked {
-            Ok(plan) => {
-                let name = &plan.flow.table;
-                state::set_stopped(&mut self.to, self.stream, name, None, Some(&plan.from.as_json()))
-                    .await
-                    .doing(|| format!("letting table {name} run"))?;
-                self.plans[table] = plan;
-                self.pending.stop(table, false);
-            }
-            Err(problem) => self.stop(table, &problem).await?,
+        let plan = match looked {
+            Ok(plan) => plan,
+            Err(problem) => return self.stop(table, &problem).await,
+        };
+        let name = plan.flow.table.clone();
+        let states = state::tables(&mut self.to, self.stream).await?;
+        let before = states.iter().find(|state| state.name == name);
+        let columns = plan.from.as_json();
+        let is_other = before.is_some_and(|before| before.stopped.is_some() || before.columns != columns);
+        self.plans[table] = plan;
+        self.pending.stop(table, false);
+        if is_other {
+            // To fill a new column, or to turn a type into another, changes no row in the log.
+            tracing::warn!(
+                stream = self.stream,
+                table = name,
+                "the table was altered: all of its rows are carried again"
+            );
+            self.whole(table, Mode::Whole, &[Side::Read, Side::Written])
+                .await?;
+        }
+        if !self.pending.is_stopped(table) {
+            state::set_stopped(&mut self.to, self.stream, &name, None, Some(&columns))
+                .await
+                .doing(|| format!("letting table {name} run"))?;
         }
         Ok(())
     }
 
-    /// Deletes all rows that are not there any more on the other side.
-    async fn empty(&mut self, table: usize) -> Result<(), Error> {
-        let plan = self.plans[table].clone();
-        let key = crate::sql::list(plan.flow.key_written().iter().map(|key| format!("t.{key}::text")));
-        let order = crate::sql::list(plan.flow.key_written());
-        let mut above: Option<Vec<String>> = None;
-        loop {
-            let from_here = above.as_ref().map_or_else(String::new, |above| {
-                let typed = above.iter().zip(&plan.flow.key).map(|(value, key)| {
-                    let kind = plan
-                        .to
-                        .column(&key.to)
-                        .map_or("text", |column| column.kind.as_str());
-                    format!("{}::{kind}", crate::sql::literal(value))
-                });
-                format!("WHERE ({order}) > ({})", crate::sql::list(typed))
-            });
-            let found: Vec<serde_json::Value> = sqlx::query_scalar(AssertSqlSafe(format!(
-                "SELECT jsonb_build_array({key}) FROM {} t {from_here} ORDER BY {order} LIMIT {STEP}",
-                plan.flow.to
-            )))
-            .fetch_all(&mut self.to)
-            .await
-            .doing(|| format!("emptying table {}", plan.flow.table))?;
-            let keys: Vec<Key> = found.iter().filter_map(Key::from_json).collect();
-            let Some(last) = keys.last() else {
-                return Ok(());
-            };
-            above = Some(last.values().to_vec());
-            for step in self.in_steps(keys.into_iter().map(|key| (table, key))) {
-                self.carry(step, None).await?;
+    /// Carries all rows of a table that are on these sides.
+    async fn whole(&mut self, table: usize, mode: Mode, sides: &[Side]) -> Result<(), Error> {
+        for side in sides {
+            let mut above: Option<Key> = None;
+            loop {
+                let plan = &self.plans[table];
+                let connection = match side {
+                    Side::Read => &mut self.from,
+                    Side::Written => &mut self.to,
+                };
+                let keys = plan
+                    .keys(connection, *side, above.as_ref(), None, Some(STEP))
+                    .await
+                    .doing(|| format!("reading the keys of table {}", plan.flow.table))?;
+                above = keys.last().cloned();
+                if above.is_none() {
+                    break;
+                }
+                self.carry_all(keys.into_iter().map(|key| (table, key)), mode)
+                    .await?;
             }
         }
+        Ok(())
+    }
+
+    async fn carry_all(&mut self, rows: impl IntoIterator<Item = RowId>, mode: Mode) -> Result<(), Error> {
+        self.mode = mode;
+        for step in self.in_steps(rows) {
+            self.carry(step, None).await?;
+        }
+        self.mode = Mode::Changed;
+        Ok(())
     }
 
     /// What was held back, once more: tables whose schema was mended, and rows that were not taken.
@@ -387,17 +418,25 @@ impl Applier<'_> {
         for state in state::tables(&mut self.to, self.stream).await? {
             let place = self.plans.iter().position(|plan| plan.flow.table == state.name);
             let Some(table) = place else { continue };
-            if state.stopped.is_some() {
+            // An altered table that nobody writes tells nothing in the log.
+            if state.stopped.is_some() || self.is_altered(table, &state).await? {
                 self.look_at(table).await?;
             }
             if !self.pending.is_stopped(table) {
-                self.trying_again = true;
-                let done = self.try_table_again(table).await;
-                self.trying_again = false;
-                done?;
+                self.try_table_again(table).await?;
             }
         }
         Ok(())
+    }
+
+    async fn is_altered(&mut self, table: usize, state: &TableState) -> Result<bool, Error> {
+        let mapped = &self.link.mapping.tables[table];
+        let name = match self.direction {
+            Direction::Forward => &mapped.source,
+            Direction::Back => &mapped.target,
+        };
+        let live = catalog::table(&mut self.from, name).await?;
+        Ok(live.is_none_or(|live| live.as_json() != state.columns))
     }
 
     async fn try_table_again(&mut self, table: usize) -> Result<(), Error> {
@@ -410,9 +449,8 @@ impl Applier<'_> {
             if keys.is_empty() || self.pending.is_stopped(table) {
                 return Ok(());
             }
-            for step in self.in_steps(keys.into_iter().map(|key| (table, key))) {
-                self.carry(step, None).await?;
-            }
+            self.carry_all(keys.into_iter().map(|key| (table, key)), Mode::Again)
+                .await?;
         }
     }
 }

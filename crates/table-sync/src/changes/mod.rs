@@ -26,7 +26,7 @@ use sqlx::PgConnection;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::applier::Applier;
+use self::applier::{Applier, Mode};
 use self::guard::Guard;
 use self::pending::Pending;
 use self::reader::Reader;
@@ -244,7 +244,7 @@ impl Way {
             to,
             recorded,
             idle: None,
-            trying_again: false,
+            mode: Mode::Changed,
         };
         let mut reader = Reader::new(link, &stream, &for_reader, &pending, other);
         tracing::info!(stream, %position, "following the changes");

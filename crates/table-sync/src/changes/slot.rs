@@ -31,6 +31,9 @@ pub(super) async fn start(
         }
         return Ok(position.applied);
     }
+    if direction == Direction::Forward {
+        may_overwrite(link, direction, from).await?;
+    }
     let doing = || format!("making slot {stream}");
     // One that is there without a position is of a process that died here.
     drop_slot(from, &stream).await.doing(doing)?;
@@ -177,11 +180,30 @@ async fn drop_slot(from: &mut PgConnection, stream: &str) -> Result<(), sqlx::Er
     Ok(())
 }
 
-/// Forgets the stream, so that its tables are copied again: rows are compared then and written where they differ.
+/// Forgets the stream, so that its tables are copied again: rows of the written side are overwritten where they differ, and deleted where
+/// the read side has none.
 ///
 /// # Errors
-/// The database's; the stream must not be running.
+/// The database's. [`Error::Refused`] where the other direction has a stream: rows that it has not carried yet would be lost. The stream must
+/// not be running ([`Error::Busy`]).
 pub async fn resync(link: &Link, direction: Direction) -> Result<(), Error> {
+    let mut from = link.from(direction).connect(&link.stream(direction)).await?;
+    may_overwrite(link, direction, &mut from).await?;
+    forget(link, direction).await
+}
+
+/// A copy makes the written side what the read side is, so nobody else may have written there.
+async fn may_overwrite(link: &Link, direction: Direction, from: &mut PgConnection) -> Result<(), Error> {
+    let other = link.stream(direction.opposite());
+    if state::is_prepared(from).await? && state::position(from, &other).await?.is_some() {
+        return Err(Error::Refused(format!(
+            "{other} is there, and what it has not carried yet would be overwritten: validate instead, and repair row by row"
+        )));
+    }
+    Ok(())
+}
+
+async fn forget(link: &Link, direction: Direction) -> Result<(), Error> {
     let stream = link.stream(direction);
     let doing = || format!("forgetting {stream}");
     let mut from = link.from(direction).connect(&stream).await?;
@@ -201,7 +223,7 @@ pub async fn resync(link: &Link, direction: Direction) -> Result<(), Error> {
 /// # Errors
 /// The database's; the stream must not be running.
 pub async fn remove(link: &Link, direction: Direction) -> Result<(), Error> {
-    resync(link, direction).await?;
+    forget(link, direction).await?;
     let stream = link.stream(direction);
     let doing = || format!("removing {stream}");
     let mut from = link.from(direction).connect(&stream).await?;

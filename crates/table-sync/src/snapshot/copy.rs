@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::apply::{TablePlan, carry_one};
+use crate::apply::{Side, TablePlan, carry_one};
 use crate::database::Link;
 use crate::error::{Doing as _, Error, is_of_a_row};
 use crate::key::Key;
 use crate::mapping::Direction;
-use crate::sql::{self, literal};
+use crate::sql;
 use crate::state::{self, Reason};
 
 pub(super) struct Worker<'a> {
@@ -136,39 +136,6 @@ async fn take(to: &mut PgConnection, stream: &str) -> Result<Option<Chunk>, sqlx
     }))
 }
 
-impl Chunk {
-    /// `(key) > (above) AND (key) <= (up_to)`, as SQL: COPY takes no parameters.
-    fn range(&self, plan: &TablePlan, key: &[String]) -> String {
-        let kinds: Vec<&str> = plan
-            .flow
-            .key
-            .iter()
-            .map(|key| {
-                plan.from
-                    .column(&key.from)
-                    .map_or("text", |column| column.kind.as_str())
-            })
-            .collect();
-        let values = |values: &Key| {
-            let typed = values.values().iter().zip(&kinds);
-            sql::list(typed.map(|(value, kind)| format!("{}::{kind}", literal(value))))
-        };
-        let key = sql::list(key);
-        let mut conditions = Vec::new();
-        if let Some(above) = &self.above {
-            conditions.push(format!("({key}) > ({})", values(above)));
-        }
-        if let Some(up_to) = &self.up_to {
-            conditions.push(format!("({key}) <= ({})", values(up_to)));
-        }
-        if conditions.is_empty() {
-            "true".to_owned()
-        } else {
-            conditions.join(" AND ")
-        }
-    }
-}
-
 /// From COPY to COPY.
 async fn pour(
     plan: &TablePlan,
@@ -177,7 +144,7 @@ async fn pour(
     to: &mut PgConnection,
 ) -> Result<u64, sqlx::Error> {
     let flow = &plan.flow;
-    let range = chunk.range(plan, &flow.key_read());
+    let range = plan.range(Side::Read, chunk.above.as_ref(), chunk.up_to.as_ref());
     let read = format!(
         "COPY (SELECT {} FROM {} {} WHERE {range} ORDER BY {}) TO STDOUT",
         flow.select_list(),
@@ -203,7 +170,7 @@ async fn pour(
 }
 
 /// Rows that a statement carries at once.
-const STEP: i64 = 1_000;
+const STEP: usize = 1_000;
 
 /// Into rows that are there already: writes what differs, deletes what the other side does not have, and holds back what is not taken.
 async fn merge(
@@ -213,33 +180,19 @@ async fn merge(
     from: &mut PgConnection,
     to: &mut PgConnection,
 ) -> Result<u64, Error> {
-    let flow = &plan.flow;
-    let table = &flow.table;
+    let table = &plan.flow.table;
     let mut count = 0;
-    for (read, connection_is_from) in [(true, true), (false, false)] {
-        let key = if read {
-            flow.key_read()
-        } else {
-            flow.key_written().iter().map(|key| format!("t.{key}")).collect()
+    for side in [Side::Read, Side::Written] {
+        let connection = match side {
+            Side::Read => &mut *from,
+            Side::Written => &mut *to,
         };
-        let (name, row) = if read {
-            (&flow.from, flow.row)
-        } else {
-            (&flow.to, "t")
-        };
-        let texts = sql::list(key.iter().map(|key| format!("{key}::text")));
-        let statement = format!(
-            "SELECT jsonb_build_array({texts}) FROM {name} {row} WHERE {}",
-            chunk.range(plan, &key)
-        );
-        let connection = if connection_is_from { &mut *from } else { &mut *to };
-        let keys: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(statement))
-            .fetch_all(connection)
+        let keys = plan
+            .keys(connection, side, chunk.above.as_ref(), chunk.up_to.as_ref(), None)
             .await
             .doing(|| format!("reading the keys of table {table}"))?;
-        let keys: Vec<Key> = keys.iter().filter_map(Key::from_json).collect();
         count = count.max(keys.len() as u64);
-        for step in keys.chunks(usize::try_from(STEP).unwrap_or(1_000)) {
+        for step in keys.chunks(STEP) {
             merge_some(plan, stream, from, to, step.to_vec()).await?;
         }
     }

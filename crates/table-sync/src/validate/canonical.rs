@@ -186,11 +186,7 @@ impl Side {
         ];
         let conditions: Vec<String> = borders
             .into_iter()
-            .filter_map(|(operator, key)| {
-                let typed = key?.values().iter().zip(&self.kinds);
-                let values = sql::list(typed.map(|(value, kind)| format!("{}::{kind}", literal(value))));
-                Some(format!("({}) {operator} ({values})", self.order()))
-            })
+            .filter_map(|(operator, key)| Some(key?.compared(&self.key, operator, &self.kinds)))
             .collect();
         if conditions.is_empty() {
             "true".to_owned()

@@ -214,6 +214,76 @@ async fn a_new_column_stops_its_table_alone_until_the_mapping_knows_it() {
 }
 
 #[tokio::test]
+async fn a_dropped_column_stops_its_table_and_what_fills_a_new_one_arrives() {
+    let shop = Shop::new().await;
+    shop.seed(5).await;
+    let running = shop.start(Ways::Forward);
+    shop.settled(Forward).await;
+    shop.legacy(
+        "ALTER TABLE shop_payment DROP COLUMN code;
+         UPDATE shop_payment SET amount = 4 WHERE id = 1;
+         UPDATE shop_customer SET email = 'goes@on' WHERE id = 1;",
+    )
+    .await;
+    shop.settled(Forward).await;
+    let stopped: String =
+        sqlx::query_scalar("SELECT stopped FROM table_sync.stream_table WHERE name = 'payment'")
+            .fetch_one(&shop.service.pool)
+            .await
+            .expect("a stopped table");
+    assert_eq!(
+        stopped,
+        "table shop_payment has no column code any more, which the mapping carries"
+    );
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM customer WHERE email = 'goes@on'")
+            .await,
+        1
+    );
+    // The default fills all rows, and the log tells of none of them.
+    shop.legacy("ALTER TABLE shop_payment ADD COLUMN code varchar(20) NOT NULL DEFAULT 'filled'")
+        .await;
+    wait_until(
+        "the new values",
+        Duration::from_secs(40),
+        async || {
+            shop.service_count("SELECT count(*) FROM payment WHERE code = 'filled'")
+                .await
+        },
+        |filled| *filled == 15,
+    )
+    .await;
+    shop.settled(Forward).await;
+    shop.assert_equal().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_retyped_column_is_carried_although_no_row_is_written() {
+    let shop = Shop::new().await;
+    shop.seed(5).await;
+    let running = shop.start(Ways::Forward);
+    shop.settled(Forward).await;
+    let before = shop
+        .service_count("SELECT sum(amount_minor)::bigint FROM payment")
+        .await;
+    shop.legacy("ALTER TABLE shop_payment ALTER COLUMN amount TYPE numeric(16,3) USING amount * 2")
+        .await;
+    wait_until(
+        "the new values",
+        Duration::from_secs(40),
+        async || {
+            shop.service_count("SELECT sum(amount_minor)::bigint FROM payment")
+                .await
+        },
+        |sum| *sum == before * 2,
+    )
+    .await;
+    shop.assert_equal().await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_lost_slot_is_recognised_and_a_resync_mends_it() {
     let shop = Shop::new().await;
     shop.seed(5).await;

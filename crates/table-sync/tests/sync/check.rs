@@ -23,6 +23,13 @@ async fn a_mapping_that_fits_has_no_findings_and_leaves_nothing_behind() {
     shop.seed(50).await;
     assert_eq!(found(&shop).await, Vec::<String>::new());
     assert_eq!(shop.service_count("SELECT count(*) FROM payment").await, 0);
+    shop.service("INSERT INTO currency VALUES ('EUR', 2)").await;
+    assert_eq!(
+        found(&shop).await,
+        [
+            "currency: it has rows: the first copy overwrites those that differ, and deletes those that the source does not have"
+        ]
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use banyan_table_sync::Direction::{Back, Forward};
-use banyan_table_sync::changes::Ways;
+use banyan_table_sync::Error;
+use banyan_table_sync::changes::{self, Ways};
 use banyan_test_support::wait_until;
 
 use crate::shop::Shop;
@@ -133,4 +134,30 @@ async fn under_load_on_both_sides_both_end_equal() {
     );
     assert_eq!(shop.service_count("SELECT count(*) FROM payment").await, 300);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_resync_that_would_overwrite_the_other_side_is_refused() {
+    let shop = Shop::new().await;
+    shop.seed(5).await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    running.stop().await;
+    shop.service(
+        "INSERT INTO payment (customer_id, amount_minor, currency, status, created_at)
+         VALUES (1, 500, 'USD', 'pending', now())",
+    )
+    .await;
+    for direction in [Forward, Back] {
+        let refused = changes::resync(&shop.link, direction).await.expect_err("refused");
+        assert!(matches!(refused, Error::Refused(_)), "{refused}");
+    }
+    changes::remove(&shop.link, Forward).await.expect("removed");
+    let refused = shop.start(Ways::Both).error().await;
+    assert!(
+        matches!(refused, Error::Refused(_)),
+        "nor begins a new copy: {refused}"
+    );
+    changes::remove(&shop.link, Back).await.expect("removed");
+    assert_eq!(shop.service_count("SELECT count(*) FROM payment").await, 16);
 }
