@@ -304,7 +304,8 @@ impl Applier<'_> {
         let name = &self.plans[table].flow.table;
         let row = (table, key.clone());
         if self.pending.held(&row).is_none() {
-            tracing::error!(stream = self.stream, table = name, %key, problem, "a row is held back");
+            // Without the problem, which may quote the row's values: `table_sync.held` has it.
+            tracing::error!(stream = self.stream, table = name, %key, "a row is held back");
         }
         let only = std::slice::from_ref(key);
         state::hold(&mut self.to, self.stream, name, only, Reason::Refused, problem)
