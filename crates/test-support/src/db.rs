@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 use uuid::Uuid;
 
-use crate::servers;
+use crate::{Company, servers};
 
 /// What the names of test databases begin with.
 const PREFIX: &str = "banyan_test_";
@@ -33,9 +33,19 @@ pub struct TestDb {
 }
 
 impl TestDb {
-    /// A new database with these migrations applied, or an empty one. Migrated databases are copied from a template
-    /// that the first test makes, so that a hundred tests do not run the migrations a hundred times.
+    /// A new database with these migrations applied, or an empty one.
     pub async fn create(migrator: Option<&Migrator>) -> Self {
+        Self::holding(migrator.map_or(Content::Nothing, Content::Migrations)).await
+    }
+
+    /// A new database of the monolith.
+    pub async fn monolith(company: Company) -> Self {
+        Self::holding(Content::Company(company)).await
+    }
+
+    /// What takes its time to make is copied from a template that the first test makes, so that a hundred tests do not run the
+    /// migrations a hundred times.
+    async fn holding(content: Content<'_>) -> Self {
         let admin_url = servers().await.postgres_url.clone();
         remove_left_behind(&admin_url).await;
         let name = format!(
@@ -44,14 +54,13 @@ impl TestDb {
             &Uuid::new_v4().simple().to_string()[..12]
         );
         let mut admin = connect(&admin_url).await;
-        match migrator.filter(|migrator| migrator.iter().next().is_some()) {
-            None => execute(&mut admin, format!("CREATE DATABASE {name}")).await,
-            Some(migrator) => {
-                // Held to the end of the session: a template must not be in use while it is copied.
-                execute(&mut admin, LOCK.to_owned()).await;
-                let template = template(&mut admin, &admin_url, migrator).await;
-                execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
-            }
+        if let Content::Nothing = content {
+            execute(&mut admin, format!("CREATE DATABASE {name}")).await;
+        } else {
+            // Held to the end of the session: a template must not be in use while it is copied.
+            execute(&mut admin, LOCK.to_owned()).await;
+            let template = ensure_template(&mut admin, &admin_url, content).await;
+            execute(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
         }
         admin.close().await.ok();
         let url = with_database(&admin_url, &name);
@@ -170,9 +179,45 @@ async fn remove(admin: &mut PgConnection, name: &str) -> Result<(), sqlx::Error>
     Ok(())
 }
 
-/// The template for these migrations, made if it is not there. The caller holds [`LOCK`].
-async fn template(admin: &mut PgConnection, admin_url: &str, migrator: &Migrator) -> String {
-    let name = template_name(migrator);
+/// What a new database holds.
+enum Content<'a> {
+    Nothing,
+    Migrations(&'a Migrator),
+    Company(Company),
+}
+
+impl Content<'_> {
+    /// Changes with whatever the content is made of.
+    fn fingerprint(&self) -> Vec<u8> {
+        match self {
+            Self::Nothing => Vec::new(),
+            Self::Migrations(migrator) => migrator
+                .iter()
+                .flat_map(|migration| [&migration.version.to_be_bytes(), &*migration.checksum].concat())
+                .collect(),
+            Self::Company(company) => company.fingerprint(),
+        }
+    }
+
+    async fn fill(self, url: &str) {
+        match self {
+            Self::Nothing => {}
+            Self::Migrations(migrator) => {
+                let mut connection = connect(url).await;
+                migrator
+                    .run(&mut connection)
+                    .await
+                    .unwrap_or_else(|error| panic!("the migrations cannot be applied: {error}"));
+                connection.close().await.ok();
+            }
+            Self::Company(company) => company.found(url).await,
+        }
+    }
+}
+
+/// The template of this content, made if it is not there. The caller holds [`LOCK`].
+async fn ensure_template(admin: &mut PgConnection, admin_url: &str, content: Content<'_>) -> String {
+    let name = format!("banyan_template_{:016x}", fnv(&content.fingerprint()));
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
         .bind(&name)
         .fetch_one(&mut *admin)
@@ -181,7 +226,7 @@ async fn template(admin: &mut PgConnection, admin_url: &str, migrator: &Migrator
     if exists {
         return name;
     }
-    // Under another name until it is complete, so that an interrupted run leaves no half-migrated template.
+    // Under another name until it is complete, so that an interrupted run leaves no half-made template.
     let unfinished = format!("{name}_unfinished");
     execute(
         admin,
@@ -189,30 +234,16 @@ async fn template(admin: &mut PgConnection, admin_url: &str, migrator: &Migrator
     )
     .await;
     execute(admin, format!("CREATE DATABASE {unfinished}")).await;
-    let mut connection = connect(&with_database(admin_url, &unfinished)).await;
-    migrator
-        .run(&mut connection)
-        .await
-        .unwrap_or_else(|error| panic!("the migrations cannot be applied: {error}"));
-    connection.close().await.ok();
+    content.fill(&with_database(admin_url, &unfinished)).await;
     execute(admin, format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await;
     name
 }
 
-/// A name that changes with any migration (FNV-1a over versions and checksums).
-fn template_name(migrator: &Migrator) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for migration in migrator.iter() {
-        for byte in migration
-            .version
-            .to_be_bytes()
-            .iter()
-            .chain(migration.checksum.iter())
-        {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    format!("banyan_template_{hash:016x}")
+/// FNV-1a.
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Removes, once per process, the databases of tests that were killed.
