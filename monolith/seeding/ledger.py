@@ -60,10 +60,25 @@ SELECT 2 * n, n, at, gives, currency, CASE gives WHEN 'customer' THEN customer_i
 FROM seed_movement JOIN seed_move USING (kind)
 """
 
-_ACCOUNTS = """
+# What each account has in the end, and since when. The house's accounts are there, made by a migration.
+_TOTALS = """
+CREATE TEMPORARY TABLE seed_total ON COMMIT DROP AS
+SELECT min(id) AS first, kind, currency, customer_id, sum(amount) AS balance, min(at) AS since
+FROM seed_side GROUP BY kind, currency, customer_id
+"""
+
+_HOUSE = """
+UPDATE payments_ledger_account AS account SET balance = total.balance
+FROM seed_total AS total
+WHERE account.kind = total.kind AND account.currency = total.currency
+  AND account.customer_id IS NULL AND total.customer_id IS NULL
+"""
+
+_CUSTOMERS = """
 INSERT INTO payments_ledger_account (id, kind, currency, customer_id, balance, created_at)
-SELECT row_number() OVER (ORDER BY min(id)), kind, currency, customer_id, sum(amount), min(at)
-FROM seed_side GROUP BY kind, currency, customer_id ORDER BY min(id)
+SELECT (SELECT max(id) FROM payments_ledger_account) + row_number() OVER (ORDER BY first),
+       kind, currency, customer_id, balance, since
+FROM seed_total WHERE customer_id IS NOT NULL ORDER BY first
 """
 
 _ENTRIES = """
@@ -91,7 +106,9 @@ def book(cursor: CursorWrapper) -> dict[str, int]:
     rows[LedgerTransaction._meta.db_table] = cursor.rowcount
     cursor.execute(_SIDES)
     cursor.execute("ANALYZE seed_side")
-    cursor.execute(_ACCOUNTS)
+    cursor.execute(_TOTALS)
+    cursor.execute(_HOUSE)
+    cursor.execute(_CUSTOMERS)
     rows[LedgerAccount._meta.db_table] = cursor.rowcount
     cursor.execute("ANALYZE payments_ledger_account")
     cursor.execute(_ENTRIES)

@@ -7,7 +7,7 @@ from random import Random
 from django.db.backends.utils import CursorWrapper
 
 from notifications.models import Template
-from payments.models import Coupon, Duration, ExchangeRate, FeeSchedule, Plan
+from payments.models import Coupon, Duration, ExchangeRate, FeeSchedule, LedgerAccount, Plan
 
 from .clock import DAY, DAYS, HOUR, Clock
 from .prices import Tariff
@@ -29,7 +29,7 @@ _WORTH = {
     "USD": 100_000_000,
 }
 _ONE = 100_000_000
-_MIGRATED = (Plan, Coupon, FeeSchedule, Template)
+_MIGRATED = (Plan, Coupon, FeeSchedule, LedgerAccount, Template)
 
 
 def backdate(cursor: CursorWrapper, clock: Clock) -> None:

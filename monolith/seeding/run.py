@@ -15,7 +15,17 @@ from django.db.backends.utils import CursorWrapper
 from django.db.models import Model
 
 from notifications.models import Device, NotificationLog, Preference, Template
-from payments.models import Coupon, Currency, Customer, FeeSchedule, Invoice, PaymentMethod, Plan, StripeWebhookEvent
+from payments.models import (
+    Coupon,
+    Currency,
+    Customer,
+    FeeSchedule,
+    Invoice,
+    LedgerAccount,
+    PaymentMethod,
+    Plan,
+    StripeWebhookEvent,
+)
 
 from . import checks, ledger, reference, reports, schema
 from .accounts import Accounts
@@ -40,6 +50,7 @@ _MAY_HOLD_ROWS = {
     Customer,
     Device,
     FeeSchedule,
+    LedgerAccount,
     NotificationLog,
     PaymentMethod,
     Plan,

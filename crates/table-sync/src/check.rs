@@ -54,7 +54,7 @@ pub async fn check(link: &Link, options: Options) -> Result<Vec<Finding>, Error>
     let mut source = link.source.connect(&name).await?;
     let mut target = link.target.connect(&name).await?;
     let mut findings = Vec::new();
-    for (side, connection) in [(link.source.name, &mut source), (link.target.name, &mut target)] {
+    for (side, connection) in [(&link.source.name, &mut source), (&link.target.name, &mut target)] {
         findings.extend(server(side, connection).await?);
     }
     let mut plans = Vec::new();

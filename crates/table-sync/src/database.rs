@@ -1,5 +1,6 @@
 //! The two databases, and sessions in them.
 
+use std::borrow::Cow;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::sql;
 #[derive(Clone, Debug)]
 pub struct Database {
     /// `legacy`, `payments`: how messages call it.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Of a role that may replicate, write the tables, and set `session_replication_role`. Its `sslmode` is libpq's; without the feature
     /// `tls` the replication connection of `prefer` is in clear text, and stricter modes are refused.
     pub url: SecretString,
@@ -50,7 +51,7 @@ impl Database {
     /// A session in which one value has one text, whatever the server's settings.
     pub(crate) async fn connect(&self, application: &str) -> Result<PgConnection, Error> {
         let options = PgConnectOptions::from_str(self.url.expose_secret())
-            .map_err(|error| Error::Url(self.name, error.to_string()))?
+            .map_err(|error| Error::Url(self.name.clone(), error.to_string()))?
             .application_name(application)
             .disable_statement_logging();
         let doing = || format!("connecting to the {} database", self.name);
@@ -137,7 +138,7 @@ impl Link {
         position: Lsn,
     ) -> Result<ReplicationConfig, Error> {
         let database = self.from(direction);
-        let bad = |problem: &str| Error::Url(database.name, problem.to_owned());
+        let bad = |problem: &str| Error::Url(database.name.clone(), problem.to_owned());
         let url = Url::parse(database.url.expose_secret()).map_err(|error| bad(&error.to_string()))?;
         let decoded = |text: &str| {
             let text = percent_encoding::percent_decode_str(text).decode_utf8();

@@ -1,5 +1,7 @@
 //! What goes wrong.
 
+use std::borrow::Cow;
+
 use crate::mapping::MappingError;
 
 /// Why the sync of a domain stopped. Rows that cannot be carried do not stop it; they are held back, see [`crate::state`].
@@ -67,7 +69,7 @@ pub enum Error {
     Mapping(#[from] MappingError),
     /// The URL of a database.
     #[error("the URL of the {0} database cannot be used: {1}")]
-    Url(&'static str, String),
+    Url(Cow<'static, str>, String),
 }
 
 /// Says what was being done when a database failed.

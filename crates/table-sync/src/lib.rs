@@ -24,6 +24,7 @@ mod mapping;
 pub mod snapshot;
 mod sql;
 pub mod state;
+pub mod status;
 pub mod validate;
 
 pub use database::{Database, Link};

@@ -1,12 +1,15 @@
 //! The bookkeeping: what a direction knows of itself, in the schema `table_sync` of the database that it writes.
 
 use pgwire_replication::Lsn;
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::{PgConnection, Row as _};
 use time::OffsetDateTime;
 
+use crate::database::Link;
 use crate::error::{Doing as _, Error};
 use crate::key::Key;
+use crate::mapping::Direction;
 
 /// Any number, the same everywhere: one session at a time makes the tables.
 const LOCK: i64 = 1_650_552_443;
@@ -64,6 +67,72 @@ impl Reason {
             Self::Conflict => "conflict",
         }
     }
+}
+
+/// A row that both sides wrote before either knew of the other's change. Nobody has decided on it yet.
+#[derive(Clone, Debug, Serialize)]
+pub struct Conflict {
+    /// `forward` or `back`: the direction that found it first.
+    pub direction: &'static str,
+    /// As it is called in the target.
+    pub table: String,
+    /// Its primary key, as text.
+    pub key: Vec<String>,
+    /// The legacy side's version, as it would be on the other side; NULL: it is deleted.
+    pub legacy: Option<Value>,
+    /// The new side's, likewise.
+    pub new: Option<Value>,
+    /// When it was found.
+    #[serde(with = "time::serde::rfc3339")]
+    pub found_at: OffsetDateTime,
+}
+
+/// All open conflicts; a row of which both directions know is there once.
+///
+/// # Errors
+/// The databases'.
+pub async fn conflicts(link: &Link) -> Result<Vec<Conflict>, Error> {
+    let mut found: Vec<Conflict> = Vec::new();
+    for direction in [Direction::Forward, Direction::Back] {
+        let stream = link.stream(direction);
+        let mut to = link.to(direction).connect(&stream).await?;
+        if !is_prepared(&mut to).await? {
+            continue;
+        }
+        let rows = sqlx::query(
+            "SELECT name, key, there, here, found_at FROM table_sync.conflict
+             WHERE stream = $1 AND resolved_at IS NULL ORDER BY id",
+        )
+        .bind(&stream)
+        .fetch_all(&mut to)
+        .await
+        .doing(|| format!("reading the conflicts of {stream}"))?;
+        for row in rows {
+            let Some(key) = Key::from_json(&row.get("key")) else {
+                continue;
+            };
+            let (there, here) = (row.get("there"), row.get("here"));
+            let (legacy, new) = match direction {
+                Direction::Forward => (there, here),
+                Direction::Back => (here, there),
+            };
+            let table: String = row.get("name");
+            let known = found
+                .iter()
+                .any(|known| known.table == table && known.key == key.values());
+            if !known {
+                found.push(Conflict {
+                    direction: direction.name(),
+                    table,
+                    key: key.values().to_vec(),
+                    legacy,
+                    new,
+                    found_at: row.get("found_at"),
+                });
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Where a stream stands.
@@ -226,7 +295,7 @@ pub(crate) async fn held_rows(
     Ok(rows.iter().filter_map(row).collect())
 }
 
-/// These are carried again.
+/// These are held back no more, and what both sides wrote of them is decided: each side has what this side has from now on.
 pub(crate) async fn release(
     connection: &mut PgConnection,
     stream: &str,
@@ -234,12 +303,16 @@ pub(crate) async fn release(
     keys: &[Key],
 ) -> Result<(), sqlx::Error> {
     let keys: Vec<Value> = keys.iter().map(Key::to_json).collect();
-    sqlx::query("DELETE FROM table_sync.held WHERE stream = $1 AND name = $2 AND key = ANY ($3)")
-        .bind(stream)
-        .bind(table)
-        .bind(keys)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "WITH decided AS (UPDATE table_sync.conflict SET resolved_at = clock_timestamp()
+           WHERE stream = $1 AND name = $2 AND key = ANY ($3) AND resolved_at IS NULL)
+         DELETE FROM table_sync.held WHERE stream = $1 AND name = $2 AND key = ANY ($3)",
+    )
+    .bind(stream)
+    .bind(table)
+    .bind(keys)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -57,7 +57,6 @@ CREATE TABLE IF NOT EXISTS table_sync.conflict (
   there jsonb,                            -- the read side's row as it would have been written here; NULL: it is deleted
   here jsonb,                             -- this side's row; NULL: it is deleted
   found_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  resolved_at timestamptz,
-  resolution text                         -- there, here: whose version was kept
+  resolved_at timestamptz
 );
 CREATE UNIQUE INDEX IF NOT EXISTS conflict_open ON table_sync.conflict (stream, name, key) WHERE resolved_at IS NULL;

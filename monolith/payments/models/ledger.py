@@ -26,7 +26,11 @@ class AccountKind(models.TextChoices):
 
 
 class LedgerAccount(models.Model):
-    """An account in one currency. Its balance is kept in the transaction that writes the entries."""
+    """An account in one currency. Its balance is kept in the transaction that writes the entries.
+
+    Those of the house are made by a migration: both sides of a sync book on them, and neither could
+    make one that the other has made meanwhile.
+    """
 
     kind = models.CharField(max_length=20, choices=AccountKind.choices)
     currency = currency_field()
@@ -34,7 +38,8 @@ class LedgerAccount(models.Model):
         Customer, on_delete=models.PROTECT, null=True, blank=True, related_name="ledger_accounts"
     )
     # A sum of many amounts, so it has more digits than one of them.
-    balance = models.DecimalField(max_digits=18, decimal_places=3, default=0)
+    # In the database too: a sync brings the account without it.
+    balance = models.DecimalField(max_digits=18, decimal_places=3, default=0, db_default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -75,6 +80,7 @@ class TransactionKind(models.TextChoices):
     DISPUTE_LOST = "dispute_lost"
     PAYOUT = "payout"
     PAYOUT_FAILED = "payout_failed"
+    REVERSAL = "reversal"  # takes another one back; only the payments service makes them
 
 
 class LedgerTransaction(models.Model):
@@ -93,6 +99,10 @@ class LedgerTransaction(models.Model):
     payout = models.ForeignKey(
         Payout, on_delete=models.PROTECT, null=True, blank=True, related_name="ledger_transactions"
     )
+    # What this one takes back, entry by entry.
+    reverses = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="reversed_by"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -106,21 +116,26 @@ class LedgerTransaction(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["refund", "kind"],
-                condition=models.Q(refund__isnull=False),
+                condition=models.Q(refund__isnull=False) & ~models.Q(kind=TransactionKind.REVERSAL),
                 name="payments_ledger_refund_once",
             ),
             models.UniqueConstraint(
                 fields=["dispute", "kind"],
-                condition=models.Q(dispute__isnull=False),
+                condition=models.Q(dispute__isnull=False) & ~models.Q(kind=TransactionKind.REVERSAL),
                 name="payments_ledger_dispute_once",
             ),
             models.UniqueConstraint(
                 fields=["payout", "kind"],
-                condition=models.Q(payout__isnull=False),
+                condition=models.Q(payout__isnull=False) & ~models.Q(kind=TransactionKind.REVERSAL),
                 name="payments_ledger_payout_once",
             ),
             models.CheckConstraint(
                 condition=models.Q(kind__in=TransactionKind.values), name="payments_ledger_transaction_kind"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind=TransactionKind.REVERSAL, reverses__isnull=False)
+                | (~models.Q(kind=TransactionKind.REVERSAL) & models.Q(reverses=None)),
+                name="payments_ledger_transaction_reverses",
             ),
         ]
 

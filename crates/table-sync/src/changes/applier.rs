@@ -1,6 +1,6 @@
 //! Carries what the reader noted, and records how far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use pgwire_replication::Lsn;
@@ -54,6 +54,8 @@ pub(super) enum Mode {
     Again,
     /// Their table was altered; that they changed too is not said.
     Whole,
+    /// Both sides wrote them, and this version was chosen.
+    Decided,
 }
 
 /// Rows of a few tables, in the order of the mapping.
@@ -95,6 +97,10 @@ impl Applier<'_> {
         for table in &batch.emptied {
             self.whole(*table, Mode::Changed, &[Side::Written]).await?;
         }
+        if !batch.decided.is_empty() {
+            self.drop_other_version(&batch.decided).await?;
+            self.carry_all(batch.decided, Mode::Decided).await?;
+        }
         let position = batch.position;
         let steps = self.in_steps(batch.rows);
         let last = steps.len();
@@ -129,7 +135,7 @@ impl Applier<'_> {
     fn in_steps(&self, rows: impl IntoIterator<Item = RowId>) -> Vec<Rows> {
         let mut by_table: BTreeMap<usize, Vec<Key>> = BTreeMap::new();
         for row in rows {
-            if self.pending.held(&row) != Some(Reason::Conflict) {
+            if self.mode == Mode::Decided || self.pending.held(&row) != Some(Reason::Conflict) {
                 by_table.entry(row.0).or_default().push(row.1);
             }
         }
@@ -203,8 +209,9 @@ impl Applier<'_> {
         let mut transaction = self.to.begin().await.doing(doing)?;
         let mut contested = Vec::new();
         if let Some(guard) = &mut self.guard {
+            let only_new = self.mode == Mode::Decided;
             contested = guard
-                .contested(&mut transaction, &self.plans, rows)
+                .contested(&mut transaction, &self.plans, rows, only_new)
                 .await
                 .doing(doing)?;
             // What only the other side wrote comes from there.
@@ -227,7 +234,8 @@ impl Applier<'_> {
             });
             let mut free = keys.clone();
             free.retain(|key| {
-                self.mode == Mode::Again || self.pending.held(&(*table, key.clone())).is_some()
+                matches!(self.mode, Mode::Again | Mode::Decided)
+                    || self.pending.held(&(*table, key.clone())).is_some()
             });
             let carried = async {
                 let rows = plan.read(&mut self.from, keys).await?;
@@ -267,7 +275,7 @@ impl Applier<'_> {
         if let Some(guard) = &mut self.guard {
             let rows = [(table, keys.to_vec())];
             if !guard
-                .contested(&mut transaction, &self.plans, &rows)
+                .contested(&mut transaction, &self.plans, &rows, self.mode == Mode::Decided)
                 .await
                 .doing(doing)?
                 .is_empty()
@@ -411,6 +419,23 @@ impl Applier<'_> {
             self.carry(step, None).await?;
         }
         self.mode = Mode::Changed;
+        Ok(())
+    }
+
+    /// The other direction holds its versions back no more: they are to be overwritten. First, so that after a crash the conflict is
+    /// still open here, and can be decided again.
+    async fn drop_other_version(&mut self, rows: &HashSet<RowId>) -> Result<(), Error> {
+        let Some(other) = self.guard.as_ref().map(|guard| guard.other) else {
+            return Ok(());
+        };
+        let stream = self.link.stream(self.direction.opposite());
+        for (table, key) in rows {
+            let (name, only) = (&self.plans[*table].flow.table, std::slice::from_ref(key));
+            state::release(&mut self.from, &stream, name, only)
+                .await
+                .doing(|| format!("deciding a conflict of table {name}"))?;
+            other.release(&(*table, key.clone()));
+        }
         Ok(())
     }
 

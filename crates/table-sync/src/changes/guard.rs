@@ -23,12 +23,14 @@ pub(super) struct Guard<'a> {
 }
 
 impl Guard<'_> {
-    /// Which of these rows changed on the written side too. They are locked in the caller's transaction.
+    /// Which of these rows changed on the written side too; `only_new` leaves out those that the other direction holds back. They are
+    /// locked in the caller's transaction.
     pub(super) async fn contested(
         &mut self,
         to: &mut PgConnection,
         plans: &[TablePlan],
         rows: &[(usize, Vec<Key>)],
+        only_new: bool,
     ) -> Result<Vec<RowId>, sqlx::Error> {
         for (table, keys) in rows {
             plans[*table].lock(to, keys).await?;
@@ -44,7 +46,7 @@ impl Guard<'_> {
             .iter()
             .flat_map(|(table, keys)| keys.iter().map(|key| (*table, key.clone())))
             .collect();
-        Ok(self.other.open_among(&ids))
+        Ok(self.other.open_among(&ids, only_new))
     }
 }
 

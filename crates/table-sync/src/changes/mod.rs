@@ -36,7 +36,7 @@ use crate::error::{Doing as _, Error};
 use crate::mapping::Direction;
 use crate::{snapshot, state};
 
-pub use self::settle::{carry_again, settle};
+pub use self::settle::{carry_again, resolve, settle};
 pub use self::slot::{remove, resync};
 
 /// The prefix of the marks that a direction waits for.

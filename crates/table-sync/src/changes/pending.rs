@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) writers: HashSet<u32>,
     /// Tables that were altered, or are seen for the first time.
     pub(crate) described: HashSet<usize>,
+    /// Conflicts that this direction's version is to win.
+    pub(crate) decided: HashSet<RowId>,
     pub(crate) position: Option<Reached>,
 }
 
@@ -128,6 +130,10 @@ impl Pending {
         inner.coming.writers.insert(writer);
     }
 
+    pub(crate) fn decide(&self, rows: impl IntoIterator<Item = RowId>) {
+        self.lock().coming.decided.extend(rows);
+    }
+
     pub(crate) fn describe(&self, table: usize) {
         self.lock().coming.described.insert(table);
     }
@@ -206,11 +212,18 @@ impl Pending {
         self.lock().stopped.contains(&table)
     }
 
-    /// Which of these changed on this direction's read side and are not carried.
-    pub(crate) fn open_among<'a>(&self, rows: impl IntoIterator<Item = &'a RowId>) -> Vec<RowId> {
+    /// Which of these changed on this direction's read side and are not carried; those that are held back are among them unless
+    /// `only_new`.
+    pub(crate) fn open_among<'a>(
+        &self,
+        rows: impl IntoIterator<Item = &'a RowId>,
+        only_new: bool,
+    ) -> Vec<RowId> {
         let inner = self.lock();
         let is_open = |row: &&RowId| {
-            inner.coming.rows.contains(*row) || inner.going.contains(*row) || inner.held.contains_key(*row)
+            inner.coming.rows.contains(*row)
+                || inner.going.contains(*row)
+                || (!only_new && inner.held.contains_key(*row))
         };
         rows.into_iter().filter(is_open).cloned().collect()
     }
@@ -237,13 +250,16 @@ mod tests {
     async fn a_row_is_open_until_it_is_carried() {
         let pending = Pending::new([(row(9), Reason::Conflict)]);
         pending.add(5, [row(1), row(2), row(1)], None).await;
-        assert_eq!(pending.open_among(&[row(1), row(3), row(9)]), [row(1), row(9)]);
+        assert_eq!(
+            pending.open_among(&[row(1), row(3), row(9)], false),
+            [row(1), row(9)]
+        );
         let batch = pending.take().await;
         assert_eq!(batch.rows.len(), 2);
         pending.add(5, [row(3)], None).await;
-        assert_eq!(pending.open_among(&[row(1), row(3)]), [row(1), row(3)]);
+        assert_eq!(pending.open_among(&[row(1), row(3)], false), [row(1), row(3)]);
         pending.done();
-        assert_eq!(pending.open_among(&[row(1), row(3)]), [row(3)]);
+        assert_eq!(pending.open_among(&[row(1), row(3)], false), [row(3)]);
     }
 
     #[tokio::test]

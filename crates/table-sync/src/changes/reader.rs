@@ -197,12 +197,18 @@ impl<'a> Reader<'a> {
                 self.pending.pass(mark);
             }
         } else if prefix == ASK {
-            let asked: Option<(String, Vec<serde_json::Value>)> = serde_json::from_str(content).ok();
-            let Some((table, keys)) = asked else { return };
+            let asked: Option<(String, Vec<serde_json::Value>, bool)> = serde_json::from_str(content).ok();
+            let Some((table, keys, decided)) = asked else {
+                return;
+            };
             let place = self.plans.iter().position(|plan| plan.flow.table == table);
             let Some(place) = place else { return };
             let rows = keys.iter().filter_map(Key::from_json).map(|key| (place, key));
-            self.pending.add(self.writer, rows, self.other).await;
+            if decided {
+                self.pending.decide(rows);
+            } else {
+                self.pending.add(self.writer, rows, self.other).await;
+            }
         }
     }
 }

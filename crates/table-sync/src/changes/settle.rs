@@ -53,16 +53,37 @@ pub async fn settle(link: &Link, direction: Direction, patience: Duration) -> Re
     }
 }
 
-/// Has a stream carry these rows again as they are now; it does so in its turn, so nothing newer is overwritten.
+/// Has a stream carry these rows again as they are now; it does so in its turn, so nothing newer is overwritten. Those that both sides
+/// wrote wait for a [`resolve`] all the same.
 ///
 /// # Errors
 /// The database's.
 pub async fn carry_again(link: &Link, direction: Direction, table: &str, keys: &[Key]) -> Result<(), Error> {
+    ask(link, direction, table, keys, false).await
+}
+
+/// Decides a conflict: these rows become on the written side of `keep` what they are on its read side, and the other version is gone but
+/// for what `table_sync.conflict` has of it. The stream does it in its turn. A row that the other side has written once more since then
+/// is a new conflict.
+///
+/// # Errors
+/// The database's.
+pub async fn resolve(link: &Link, keep: Direction, table: &str, keys: &[Key]) -> Result<(), Error> {
+    ask(link, keep, table, keys, true).await
+}
+
+async fn ask(
+    link: &Link,
+    direction: Direction,
+    table: &str,
+    keys: &[Key],
+    decided: bool,
+) -> Result<(), Error> {
     let stream = link.stream(direction);
     let mut from = link.from(direction).connect(&stream).await?;
     for step in keys.chunks(STEP) {
         let keys: Vec<serde_json::Value> = step.iter().map(Key::to_json).collect();
-        let content = serde_json::json!([table, keys]).to_string();
+        let content = serde_json::json!([table, keys, decided]).to_string();
         tell(&mut from, link, ASK, &content).await?;
     }
     Ok(())

@@ -7,16 +7,9 @@ use sqlx::{AssertSqlSafe, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
 use super::canonical::{Comparison, Range, Side};
-use super::{Options, Progress, Sides};
+use super::{Options, Progress, Reached, Sides};
 use crate::error::{Doing as _, Error};
 use crate::key::Key;
-
-/// What may differ.
-pub(super) struct Found {
-    pub(super) keys: Vec<Key>,
-    pub(super) rows: u64,
-    pub(super) more: bool,
-}
 
 /// Count and checksum of parts, by their number.
 type Checksums = HashMap<i32, (i64, Option<i64>)>;
@@ -25,22 +18,23 @@ pub(super) async fn compare(
     sides: &mut Sides,
     comparison: &Comparison,
     options: &Options,
-    start: Option<Key>,
+    start: Reached,
     progress: &mut (dyn FnMut(Progress) + Send),
     shutdown: &CancellationToken,
-) -> Result<Found, Error> {
+) -> Result<Reached, Error> {
     let table = &comparison.table;
     let doing = || format!("comparing table {table}");
     let part_rows = options.part_rows.get();
     // A whole number of parts: the last border ends the range.
     let range_rows = (options.range_rows.get() / part_rows).max(1) * part_rows;
-    let mut above = start;
-    let mut found = Found {
-        keys: Vec::new(),
-        rows: 0,
-        more: false,
+    let mut above = start.up_to;
+    let mut found = Reached {
+        table: table.clone(),
+        up_to: None,
+        ..start
     };
     loop {
+        let suspects_before = found.suspects.len();
         let began = Instant::now();
         let statement = comparison.source.borders(above.as_ref(), range_rows, part_rows);
         let borders = sqlx::query(AssertSqlSafe(statement))
@@ -68,7 +62,7 @@ pub(super) async fn compare(
         let count = |checksums: &Checksums| checksums.values().map(|(rows, _)| rows).sum::<i64>();
         found.rows += u64::try_from(count(&here).max(count(&there))).unwrap_or_default();
         for part in differing(&here, &there) {
-            if found.keys.len() >= options.most_differences {
+            if found.suspects.len() >= options.most_differences {
                 found.more = true;
                 break;
             }
@@ -80,18 +74,19 @@ pub(super) async fn compare(
             )
             .doing(doing)?;
             found.more |= here.len() >= limit || there.len() >= limit;
-            found.keys.extend(unequal(&here, &there));
+            found.suspects.extend(unequal(&here, &there));
         }
-        progress(Progress::Range {
-            table: table.clone(),
-            rows: found.rows,
-            estimated_rows: comparison.estimated_rows.max(found.rows),
-            up_to: up_to.clone(),
-        });
+        found.estimated_rows = comparison.estimated_rows.max(found.rows);
         let Some(up_to) = up_to else {
-            found.keys.truncate(options.most_differences);
+            found.suspects.truncate(options.most_differences);
             return Ok(found);
         };
+        progress(Progress::Range(Reached {
+            table: table.clone(),
+            up_to: Some(up_to.clone()),
+            suspects: found.suspects[suspects_before..].to_vec(),
+            ..found
+        }));
         above = Some(up_to);
         let pause = began.elapsed() * options.pause_percent / 100;
         tokio::select! {

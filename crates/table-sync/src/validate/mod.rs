@@ -94,20 +94,30 @@ pub struct TableReport {
     pub more: bool,
 }
 
-/// What is told while it runs, for progress and to go on after a kill.
+/// What is told while it runs: for progress, and to go on after a kill.
 #[derive(Clone, Debug)]
 pub enum Progress {
-    /// All keys of the table up to this one are compared; `None` once it is whole.
-    Range {
-        /// As it is called in the target.
-        table: String,
-        /// Rows so far.
-        rows: u64,
-        /// The planner's estimate.
-        estimated_rows: u64,
-        /// The last key.
-        up_to: Option<Key>,
-    },
+    /// A piece of a table is compared.
+    Range(Reached),
+    /// A table is.
+    Table(TableReport),
+}
+
+/// How far a full validation of a table is. What it holds is enough to go on from there.
+#[derive(Clone, Debug, Default)]
+pub struct Reached {
+    /// As it is called in the target.
+    pub table: String,
+    /// All keys up to this one are compared.
+    pub up_to: Option<Key>,
+    /// Rows so far.
+    pub rows: u64,
+    /// The planner's estimate.
+    pub estimated_rows: u64,
+    /// Rows that seemed to differ in the last piece; whether they do is looked at when the table is done.
+    pub suspects: Vec<Key>,
+    /// There are more than were looked into.
+    pub more: bool,
 }
 
 /// The two sessions of a validation.
@@ -173,14 +183,14 @@ fn chosen<'a>(link: &'a Link, options: &Options) -> Result<Vec<&'a Table>, Error
     options.tables.iter().map(find).collect()
 }
 
-/// Compares all rows. `from` says which keys of a table are done already.
+/// Compares all rows. Of tables that `reached` names, what is left: with the suspects of all their pieces.
 ///
 /// # Errors
 /// [`Error::Unsettled`] where the sync did not catch up; the database's.
 pub async fn full(
     link: &Link,
     options: &Options,
-    from: &(dyn Fn(&str) -> Option<Key> + Sync),
+    reached: &[Reached],
     progress: &mut (dyn FnMut(Progress) + Send),
     shutdown: &CancellationToken,
 ) -> Result<Vec<TableReport>, Error> {
@@ -188,15 +198,18 @@ pub async fn full(
     let mut reports = Vec::new();
     for table in chosen(link, options)? {
         let comparison = sides.comparison(table).await?;
-        let start = from(&table.target);
+        let start = reached.iter().find(|reached| reached.table == table.target);
+        let start = start.cloned().unwrap_or_default();
         let found = full::compare(&mut sides, &comparison, options, start, progress, shutdown).await?;
-        let differences = confirm::confirm(link, &mut sides, &comparison, found.keys, options).await?;
-        reports.push(TableReport {
+        let differences = confirm::confirm(link, &mut sides, &comparison, found.suspects, options).await?;
+        let report = TableReport {
             table: table.target.clone(),
             rows_compared: found.rows,
             differences,
             more: found.more,
-        });
+        };
+        progress(Progress::Table(report.clone()));
+        reports.push(report);
     }
     Ok(reports)
 }
@@ -230,6 +243,27 @@ pub async fn sample(link: &Link, options: &Options, size: u32) -> Result<Vec<Tab
         });
     }
     Ok(reports)
+}
+
+/// Compares these rows of one table, as a repair does after it has carried them again.
+///
+/// # Errors
+/// As [`full`].
+pub async fn rows(
+    link: &Link,
+    options: &Options,
+    table: &str,
+    keys: Vec<Key>,
+) -> Result<Vec<Difference>, Error> {
+    let table = link.mapping.table(table).ok_or_else(|| {
+        Error::Table(format!(
+            "the mapping of {} has no table {table}",
+            link.mapping.domain
+        ))
+    })?;
+    let mut sides = Sides::open(link).await?;
+    let comparison = sides.comparison(table).await?;
+    confirm::confirm(link, &mut sides, &comparison, keys, options).await
 }
 
 /// Waits until all that is committed on the read side of every running direction is carried.

@@ -137,11 +137,11 @@ impl Shop {
             name,
             mapping: Arc::new(Mapping::parse(MAPPING).expect("a mapping")),
             source: Database {
-                name: "legacy",
+                name: "legacy".into(),
                 url: legacy.url.clone().into(),
             },
             target: Database {
-                name: "shop",
+                name: "shop".into(),
                 url: service.url.clone().into(),
             },
         };

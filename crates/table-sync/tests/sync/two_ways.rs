@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use banyan_table_sync::Direction::{Back, Forward};
-use banyan_table_sync::Error;
 use banyan_table_sync::changes::{self, Ways};
+use banyan_table_sync::{Error, Key, status};
 use banyan_test_support::wait_until;
 
 use crate::shop::Shop;
@@ -92,6 +92,37 @@ async fn a_row_that_both_sides_wrote_is_a_conflict_with_both_versions() {
     .await
     .expect("amounts");
     assert_eq!(legacy, "11 33");
+    let status = status::status(&shop.link).await.expect("a status");
+    let told: Vec<_> = status
+        .iter()
+        .map(|status| (status.is_running, status.conflicts > 0, status.held))
+        .collect();
+    assert_eq!(told[0], (true, true, 0));
+
+    // Somebody decides for the service's version; after that the row goes both ways as all others do.
+    changes::resolve(&shop.link, Back, "payment", &[Key::new(["1".to_owned()])])
+        .await
+        .expect("decided");
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    assert_eq!(
+        shop.service_count("SELECT amount_minor FROM payment WHERE id = 1")
+            .await,
+        2200
+    );
+    let status = status::status(&shop.link).await.expect("a status");
+    assert_eq!(status.iter().map(|status| status.conflicts).sum::<i64>(), 0);
+    shop.legacy("UPDATE shop_payment SET amount = 44 WHERE id = 1")
+        .await;
+    shop.service("UPDATE payment SET amount_minor = 5500 WHERE id = 4")
+        .await;
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    assert_eq!(
+        shop.service_count("SELECT sum(amount_minor)::bigint FROM payment WHERE id IN (1, 4)")
+            .await,
+        4400 + 5500
+    );
     running.stop().await;
 }
 

@@ -24,7 +24,7 @@ async fn compare(shop: &Shop) -> Vec<TableReport> {
     full(
         &shop.link,
         &options(),
-        &|_| None,
+        &[],
         &mut ignored,
         &CancellationToken::new(),
     )
