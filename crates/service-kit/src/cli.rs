@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use banyan_tracing_setup::LogTo;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 use tokio::runtime::Runtime;
@@ -58,7 +59,12 @@ fn operate<S: Service>(
     config: &Loaded<S::Config>,
 ) -> anyhow::Result<ExitCode> {
     // Before the runtime: the exporter's client must not be made inside one.
-    let telemetry = banyan_tracing_setup::init(S::NAME, S::VERSION)?;
+    // What a verb of the service's own prints is for a script to read.
+    let log_to = match verb {
+        "serve" | "migrate" => LogTo::Output,
+        _ => LogTo::Error,
+    };
+    let telemetry = banyan_tracing_setup::init(S::NAME, S::VERSION, log_to)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.kit.runtime.worker_threads.get())
         .thread_name(S::NAME)

@@ -101,11 +101,13 @@ pub enum Role {
     Relay,
     /// The scheduled jobs.
     Jobs,
+    /// Keeping databases in step, which the control plane does.
+    Sync,
 }
 
 impl Role {
     /// Every role, which is what `serve` runs without `--only`.
-    pub const ALL: [Self; 4] = [Self::Http, Self::Consumer, Self::Relay, Self::Jobs];
+    pub const ALL: [Self; 5] = [Self::Http, Self::Consumer, Self::Relay, Self::Jobs, Self::Sync];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -114,6 +116,7 @@ impl Role {
             Self::Consumer => "consumer",
             Self::Relay => "relay",
             Self::Jobs => "jobs",
+            Self::Sync => "sync",
         }
     }
 }

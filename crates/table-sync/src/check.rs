@@ -70,6 +70,48 @@ pub async fn check(link: &Link, options: Options) -> Result<Vec<Finding>, Error>
     Ok(findings)
 }
 
+/// What a first copy of a table would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct Planned {
+    /// As it is called in the target.
+    pub table: String,
+    /// As it is called in the source.
+    pub source: String,
+    /// The planner's estimate of the source.
+    pub estimated_rows: i64,
+    /// Columns that would be written.
+    pub columns: usize,
+    /// Columns of the source that would not be.
+    pub left_out: Vec<String>,
+}
+
+/// What would be written, table by table.
+///
+/// # Errors
+/// The source's, where it cannot be asked.
+pub async fn planned(link: &Link) -> Result<Vec<Planned>, Error> {
+    let name = format!("{}check", link.origin_prefix());
+    let mut source = link.source.connect(&name).await?;
+    let mut planned = Vec::new();
+    for table in &link.mapping.tables {
+        let estimated_rows: Option<i64> = sqlx::query_scalar(
+            "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass($1)",
+        )
+        .bind(sql::table(&table.source))
+        .fetch_optional(&mut source)
+        .await
+        .doing(|| format!("asking how large {} is", table.source))?;
+        planned.push(Planned {
+            table: table.target.clone(),
+            source: table.source.clone(),
+            estimated_rows: estimated_rows.unwrap_or_default(),
+            columns: Flow::new(table, Direction::Forward).columns.len(),
+            left_out: table.left_out_source.keys().cloned().collect(),
+        });
+    }
+    Ok(planned)
+}
+
 fn fatal(table: &Table, column: Option<&str>, problem: String) -> Finding {
     Finding {
         table: Some(table.target.clone()),

@@ -23,11 +23,12 @@ impl Key {
     }
 
     /// As a JSON array, which is how it is stored.
-    pub(crate) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         self.0.iter().cloned().map(Value::String).collect()
     }
 
-    pub(crate) fn from_json(json: &Value) -> Option<Self> {
+    /// What [`Key::to_json`] made; `None` for anything else.
+    pub fn from_json(json: &Value) -> Option<Self> {
         let text = |value: &Value| match value {
             Value::String(text) => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),

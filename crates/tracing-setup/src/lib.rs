@@ -21,4 +21,4 @@ pub mod http;
 mod log;
 mod setup;
 
-pub use setup::{DEFAULT_FILTER, Telemetry, TelemetryError, init};
+pub use setup::{DEFAULT_FILTER, LogTo, Telemetry, TelemetryError, init};

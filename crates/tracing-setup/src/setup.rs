@@ -15,6 +15,7 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, FilterFn, filter_fn};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use uuid::Uuid;
@@ -99,10 +100,19 @@ impl Telemetry {
     }
 }
 
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LogTo {
+    /// Standard output, of a process whose product they are.
+    Output,
+    /// Standard error, of a command that prints something else.
+    Error,
+}
+
 /// Installs the TLS provider, the tracing subscriber, W3C propagation and, where configured, the OTLP exporter.
 ///
 /// `service_name` and `version` become `service.name` and `service.version` unless the standard variables say otherwise.
-pub fn init(service_name: &'static str, version: &str) -> Result<Telemetry, TelemetryError> {
+pub fn init(service_name: &'static str, version: &str, log_to: LogTo) -> Result<Telemetry, TelemetryError> {
     // An error means that one is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     global::set_text_map_propagator(TraceContextPropagator::new());
@@ -125,7 +135,7 @@ pub fn init(service_name: &'static str, version: &str) -> Result<Telemetry, Tele
     };
     tracing_subscriber::registry()
         .with(traces)
-        .with(log_layer(service)?)
+        .with(log_layer(service, log_to)?)
         .try_init()?;
     Ok(Telemetry { provider })
 }
@@ -160,12 +170,21 @@ fn traced() -> FilterFn<impl Fn(&Metadata<'_>) -> bool + Clone> {
     .with_max_level_hint(LevelFilter::INFO)
 }
 
-fn log_layer<S>(service: String) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError>
+fn log_layer<S>(service: String, log_to: LogTo) -> Result<Box<dyn Layer<S> + Send + Sync>, TelemetryError>
 where
     S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
 {
     let filter = EnvFilter::try_new(variable("RUST_LOG").as_deref().unwrap_or(DEFAULT_FILTER))?;
-    let terminal = std::io::stdout().is_terminal();
+    let (writer, terminal) = match log_to {
+        LogTo::Output => (
+            BoxMakeWriter::new(std::io::stdout),
+            std::io::stdout().is_terminal(),
+        ),
+        LogTo::Error => (
+            BoxMakeWriter::new(std::io::stderr),
+            std::io::stderr().is_terminal(),
+        ),
+    };
     let text = match variable("BANYAN_LOG").as_deref() {
         None => terminal,
         Some("text") => true,
@@ -174,7 +193,7 @@ where
     };
     // A closed standard output must not take the process down: `fmt` would report each lost line on stderr.
     let base = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stdout)
+        .with_writer(writer)
         .log_internal_errors(false);
     Ok(if text {
         base.with_ansi(terminal).with_filter(filter).boxed()

@@ -11,7 +11,7 @@ const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// Without an exporter spans still have ids. The subscriber is the process's: an error means another test set it.
 fn traced() {
-    if let Ok(telemetry) = banyan_tracing_setup::init("test", "0") {
+    if let Ok(telemetry) = banyan_tracing_setup::init("test", "0", banyan_tracing_setup::LogTo::Output) {
         std::mem::forget(telemetry);
     }
 }

@@ -4,11 +4,11 @@
 
 use std::process::ExitCode;
 
-use banyan_tracing_setup::{amqp, context, db, init};
+use banyan_tracing_setup::{LogTo, amqp, context, db, init};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let telemetry = match init("trace-probe", env!("CARGO_PKG_VERSION")) {
+    let telemetry = match init("trace-probe", env!("CARGO_PKG_VERSION"), LogTo::Output) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("trace-probe: {error}");

@@ -104,7 +104,9 @@ fn reason(result: Result<PaymentIntent, StripeError>) -> UnknownReason {
 
 #[tokio::test]
 async fn a_request_says_who_asks_in_which_version_under_which_key_and_in_which_trace() {
-    if let Ok(telemetry) = banyan_tracing_setup::init("payments-test", "0") {
+    if let Ok(telemetry) =
+        banyan_tracing_setup::init("payments-test", "0", banyan_tracing_setup::LogTo::Output)
+    {
         std::mem::forget(telemetry);
     }
     let server = Script::start(&[String::new(), answer("200 OK", "", INTENT)]).await;

@@ -1,0 +1,5 @@
+//! `cutover sync`, `validate` and `repair` as an operator types them, between the monolith's own tables and the payments service's.
+
+mod api;
+mod operate;
+mod world;
