@@ -54,6 +54,12 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<std::ffi::OsString>,
     },
+    /// Run a verb of cutover against the running stack, such as sync start payments.
+    Cutover {
+        /// What cutover is given; --help shows its verbs.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<std::ffi::OsString>,
+    },
     /// Run a management command of the monolith with the settings of the running stack, such as seed.
     Manage {
         /// What manage.py is given, such as seed --users 1000 --payments 10000.

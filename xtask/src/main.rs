@@ -1,8 +1,9 @@
-//! Developer tasks: cargo xtask up, down, status, logs, test, bench, tidy, generate.
+//! Developer tasks: cargo xtask up, down, status, logs, cutover, test, bench, tidy, generate.
 
 mod bench;
 mod cli;
 mod contract;
+mod cutover;
 mod generate;
 mod logs;
 mod manage;
@@ -44,6 +45,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Rollout { name, basis_points } => rollout::rollout(&name, basis_points).await,
         Command::Trace { trace_id } => trace::trace(&trace_id),
         Command::Psql { role, args } => psql::psql(&role, &args),
+        Command::Cutover { args } => cutover::cutover(&args),
         Command::Manage { args } => manage::manage(&args),
         Command::Test {
             suite: Some(Suite::Contract(options)),

@@ -18,7 +18,7 @@ fn server_error(error: &sqlx::Error) -> StackError {
 }
 
 /// A name in double quotes, for statements that take no parameters.
-fn identifier(name: &str) -> String {
+pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -86,6 +86,13 @@ pub struct Postgres {
     owned: bool,
 }
 
+/// The statements of `deploy/postgres/sync-role.sql` for a role, as `psql -v` would make them.
+pub fn sync_role_sql(role: &str, owner: &str) -> String {
+    const SQL: &str = include_str!("../../../../deploy/postgres/sync-role.sql");
+    SQL.replace(":\"role\"", &admin::identifier(role))
+        .replace(":\"owner\"", &admin::identifier(owner))
+}
+
 impl Postgres {
     /// Starts the cluster under `dir`, which is created where it is missing. Port 0 takes a free one (and keeps it
     /// for the next start). A cluster that already runs there is taken over as it is.
@@ -237,6 +244,11 @@ impl Postgres {
         let password = self.create_role(name).await?;
         admin::allow_connect(&self.admin_url(), name, database).await?;
         Ok(self.url(database, name, &password))
+    }
+
+    /// Lets a role keep a database in step, whose owner has the database's name.
+    pub async fn allow_sync(&self, role: &str, database: &str) -> Result<(), StackError> {
+        self.execute(database, &sync_role_sql(role, database)).await
     }
 
     /// Runs SQL as the superuser in a database.

@@ -16,10 +16,10 @@ pub use down::down;
 pub use gateway::roll_out;
 pub use layout::{Layout, PORT_OFFSET, STATE_DIR};
 pub use record::{ProcessRecord, StackRecord, WEBHOOK_SECRET};
-pub use servers::{Access, CELERY_VHOST, RELAY_ROLE, SERVICES, Servers, VHOST};
+pub use servers::{Access, CELERY_VHOST, RELAY_ROLE, SERVICES, SYNCED, Servers, VHOST, sync_role};
 pub use status::{Health, ProcessStatus, status};
 pub use unit::{Outcome, Unit};
-pub use units::{Surroundings, monolith_env};
+pub use units::{Surroundings, cutover_env, monolith_env};
 pub use up::{UpOptions, manage_py, up};
 
 use std::fs;

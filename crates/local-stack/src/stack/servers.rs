@@ -17,6 +17,8 @@ pub const VHOST: &str = "banyan";
 pub const CELERY_VHOST: &str = "celery";
 /// The role with which the relay drains the monolith's outbox.
 pub const RELAY_ROLE: &str = "legacy_relay";
+/// The databases that are kept in step; each has a role for it, `<name>_sync`.
+pub const SYNCED: [&str; 3] = ["legacy", "payments", "notifications"];
 
 /// The two servers, running.
 #[derive(Debug)]
@@ -37,6 +39,29 @@ pub struct Access {
 }
 
 impl Access {
+    /// As an earlier start found it.
+    ///
+    /// # Errors
+    /// The servers were never started here.
+    pub fn remembered(record: &StackRecord) -> Result<Self, StackError> {
+        let known = |prefix: &str| {
+            let named = record.credentials.iter();
+            named
+                .filter_map(|(name, url)| Some((name.strip_prefix(prefix)?.to_owned(), url.clone())))
+                .collect()
+        };
+        let access = Self {
+            databases: known("database."),
+            brokers: known("broker."),
+        };
+        if access.databases.is_empty() {
+            return Err(StackError::Other(
+                "the stack was not started yet; `cargo xtask up` does".to_owned(),
+            ));
+        }
+        Ok(access)
+    }
+
     /// The URL of a role's database.
     pub fn database(&self, role: &str) -> String {
         self.databases.get(role).cloned().unwrap_or_default()
@@ -143,6 +168,12 @@ impl Servers {
         }
         let relay = self.postgres.create_guest_role(RELAY_ROLE, "legacy").await?;
         access.databases.insert(RELAY_ROLE.to_owned(), relay);
+        for database in SYNCED {
+            let role = sync_role(database);
+            let url = self.postgres.create_guest_role(&role, database).await?;
+            self.postgres.allow_sync(&role, database).await?;
+            access.databases.insert(role, url);
+        }
         self.rabbitmq.create_vhost(VHOST).await?;
         self.rabbitmq.create_vhost(CELERY_VHOST).await?;
         for permission in permissions()? {
@@ -199,6 +230,11 @@ impl Servers {
             .credentials
             .extend(entries.into_iter().chain(databases).chain(brokers));
     }
+}
+
+/// The role that keeps a database in step.
+pub fn sync_role(database: &str) -> String {
+    format!("{database}_sync")
 }
 
 /// Who may do what in which vhost.

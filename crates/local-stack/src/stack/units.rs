@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Layout;
 use super::build::Binaries;
 use super::record::{StackRecord, WEBHOOK_SECRET};
-use super::servers::{Access, RELAY_ROLE, SERVICES};
+use super::servers::{Access, RELAY_ROLE, SERVICES, sync_role};
 use super::unit::Unit;
 use crate::error::StackError;
 use crate::process::{Probe, Spawn};
@@ -99,64 +99,14 @@ impl Surroundings<'_> {
 
     fn service(&self, name: &'static str) -> Result<Unit, StackError> {
         let mut spawn = self.spawn(name, self.binary(name)?).args(["serve"]);
-        if name == "cutover" {
-            spawn = spawn.args(["--only", "relay"]);
-        }
         spawn.env.extend(self.service_env(name));
         Ok(Unit::http(name, self.layout.port(name), "/readyz", spawn))
     }
 
     /// The configuration of a service, as environment variables.
     pub fn service_env(&self, name: &str) -> Vec<(String, String)> {
-        let prefix = format!("BANYAN_{}__", name.to_uppercase());
-        let mut settings = vec![
-            ("HTTP__LISTEN", format!("127.0.0.1:{}", self.layout.port(name))),
-            ("DATABASE__URL", self.access.database(name)),
-            ("BROKER__URL", self.access.broker(name)),
-            (
-                "AUTH__JWKS_URL",
-                format!("{}/.well-known/jwks.json", self.layout.url("monolith")),
-            ),
-        ];
-        if name == "notifications" {
-            let gateway = self.layout.url("gateway");
-            settings.extend([
-                ("EMAIL__SMTP__HOST", "127.0.0.1".to_owned()),
-                ("EMAIL__SMTP__PORT", self.layout.port("mail").to_string()),
-                (
-                    "EMAIL__PREFERENCES_URL",
-                    format!("{gateway}/settings/notifications"),
-                ),
-                (
-                    "LINKS__VERIFY_EMAIL",
-                    format!("{gateway}/verify-email?token={{token}}"),
-                ),
-                (
-                    "LINKS__RESET_PASSWORD",
-                    format!("{gateway}/reset-password?token={{token}}"),
-                ),
-                ("LINKS__EXPORT", format!("{gateway}/api/reports/exports/{{id}}")),
-            ]);
-        }
-        if name == "payments" {
-            settings.extend([
-                ("STRIPE__BASE_URL", self.layout.url("stripe")),
-                ("STRIPE__SECRET_KEY", STRIPE_KEY.to_owned()),
-                ("STRIPE__WEBHOOK_SECRET", self.webhook_secret.clone()),
-                // The gateway decides who is served here; whatever it decides, the monolith's payments may be asked for.
-                ("FALLBACK__PHASE", "ramp".to_owned()),
-                ("FALLBACK__LEGACY_URL", self.layout.url("monolith")),
-            ]);
-        }
-        if name == "cutover" {
-            settings.push(("LEGACY__DATABASE__URL", self.access.database(RELAY_ROLE)));
-        }
-        let own = settings
-            .into_iter()
-            .map(|(key, value)| (format!("{prefix}{key}"), value));
-        own.chain(telemetry_env(self.layout)).collect()
+        service_env(self.layout, self.access, &self.webhook_secret, name)
     }
-
     /// The monolith's web server and its task worker.
     pub fn monolith(&self, env: &[(String, String)]) -> Vec<Unit> {
         let dir = self.layout.root.join("monolith");
@@ -184,6 +134,71 @@ impl Surroundings<'_> {
         worker.sources = sources;
         vec![web, worker]
     }
+}
+
+/// The configuration of a service, as environment variables.
+fn service_env(layout: &Layout, access: &Access, webhook_secret: &str, name: &str) -> Vec<(String, String)> {
+    let prefix = format!("BANYAN_{}__", name.to_uppercase());
+    let mut settings = vec![
+        ("HTTP__LISTEN", format!("127.0.0.1:{}", layout.port(name))),
+        ("DATABASE__URL", access.database(name)),
+        ("BROKER__URL", access.broker(name)),
+        (
+            "AUTH__JWKS_URL",
+            format!("{}/.well-known/jwks.json", layout.url("monolith")),
+        ),
+    ];
+    if name == "notifications" {
+        let gateway = layout.url("gateway");
+        settings.extend([
+            ("EMAIL__SMTP__HOST", "127.0.0.1".to_owned()),
+            ("EMAIL__SMTP__PORT", layout.port("mail").to_string()),
+            (
+                "EMAIL__PREFERENCES_URL",
+                format!("{gateway}/settings/notifications"),
+            ),
+            (
+                "LINKS__VERIFY_EMAIL",
+                format!("{gateway}/verify-email?token={{token}}"),
+            ),
+            (
+                "LINKS__RESET_PASSWORD",
+                format!("{gateway}/reset-password?token={{token}}"),
+            ),
+            ("LINKS__EXPORT", format!("{gateway}/api/reports/exports/{{id}}")),
+        ]);
+    }
+    if name == "payments" {
+        settings.extend([
+            ("STRIPE__BASE_URL", layout.url("stripe")),
+            ("STRIPE__SECRET_KEY", STRIPE_KEY.to_owned()),
+            ("STRIPE__WEBHOOK_SECRET", webhook_secret.to_owned()),
+            // The gateway decides who is served here; whatever it decides, the monolith's payments may be asked for.
+            ("FALLBACK__PHASE", "ramp".to_owned()),
+            ("FALLBACK__LEGACY_URL", layout.url("monolith")),
+        ]);
+    }
+    if name == "cutover" {
+        let sync = |database: &str| access.database(&sync_role(database));
+        settings.extend([
+            ("LEGACY__DATABASE__URL", access.database(RELAY_ROLE)),
+            ("SYNC__LEGACY_URL", sync("legacy")),
+            ("DOMAINS__PAYMENTS__URL", sync("payments")),
+        ]);
+    }
+    let own = settings
+        .into_iter()
+        .map(|(key, value)| (format!("{prefix}{key}"), value));
+    own.chain(telemetry_env(layout)).collect()
+}
+
+/// The configuration of cutover on the stack that was started last, for its command line.
+///
+/// # Errors
+/// The stack was never started here.
+pub fn cutover_env(layout: &Layout, record: &StackRecord) -> Result<Vec<(String, String)>, StackError> {
+    let access = Access::remembered(record)?;
+    Ok(service_env(layout, &access, "", "cutover"))
 }
 
 /// What the stand-in for Stripe takes for a key.

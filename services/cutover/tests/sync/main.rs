@@ -2,4 +2,5 @@
 
 mod api;
 mod operate;
+mod role;
 mod world;

@@ -16,6 +16,8 @@ pub(crate) struct World {
     pub(crate) payments: TestDb,
     pub(crate) cutover: TestDb,
     pub(crate) vhost: TestVhost,
+    /// What the syncs reach both sides by: as the superuser, unless a test says otherwise.
+    pub(crate) sync_urls: [String; 2],
 }
 
 impl World {
@@ -32,6 +34,7 @@ impl World {
             Box::pin(TestVhost::create()),
         );
         Self {
+            sync_urls: [legacy.url.clone(), payments.url.clone()],
             legacy,
             payments,
             cutover,
@@ -45,10 +48,10 @@ impl World {
             .config("database.url", &self.cutover.url)
             .config("broker.url", &self.vhost.amqp_url)
             .config("legacy.database.url", &self.legacy.url)
-            .config("sync.legacy_url", &self.legacy.url)
+            .config("sync.legacy_url", &self.sync_urls[0])
             // The slots of other tests are the same server's.
             .config("sync.slot_prefix", format!("{}_", &prefix[prefix.len() - 12..]))
-            .config("domains.payments.url", &self.payments.url)
+            .config("domains.payments.url", &self.sync_urls[1])
             .config("operators.ada.role", "operator")
             .config("operators.ada.token_sha256", sha256(OPERATOR))
             .config("operators.bob.role", "viewer")
