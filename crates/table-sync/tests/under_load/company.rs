@@ -220,10 +220,21 @@ impl Company {
     pub(crate) async fn settled(&self) {
         for direction in [Forward, Back, Forward] {
             self.begun(direction).await;
-            changes::settle(&self.link, direction, patience())
-                .await
-                .expect("the sync goes on");
+            self.carried_in(direction).await;
         }
+    }
+
+    /// Waits until all that is committed now is carried, by those directions that are there.
+    pub(crate) async fn carried(&self) {
+        for direction in [Forward, Back] {
+            self.carried_in(direction).await;
+        }
+    }
+
+    async fn carried_in(&self, direction: Direction) {
+        changes::settle(&self.link, direction, patience())
+            .await
+            .expect("the sync goes on");
     }
 
     /// No row waits for anything, and none was written on both sides.

@@ -44,7 +44,7 @@ async fn crashes(source: PostgresRelease, target: PostgresRelease) {
     let pace = Pace {
         pause: Duration::from_millis(dose::dose(2, 10) as u64),
         large: dose::dose(300, 110_000) as i64,
-        large_each: dose::dose(60, 4_000) as u64,
+        large_each: dose::dose(60, 5_000) as u64,
         customers: size.customers,
     };
     let (committed, mut rng) = (watch::Sender::new(0), StdRng::seed_from_u64(SEED));
@@ -163,9 +163,13 @@ impl Stage {
         .await;
     }
 
-    /// One after the other, at moments that the load gives.
+    /// One after the other, at moments that the load gives. Half of the kills hit a sync that has caught up, the others one that may have
+    /// much to do.
     async fn kill_all(&mut self, victims: Vec<Victim>, rng: &mut StdRng, committed: &watch::Sender<u64>) {
         for victim in victims {
+            if rng.random_bool(0.5) {
+                self.company.carried().await;
+            }
             let pause = rng.random_range(dose::dose(20, 200) as u64..dose::dose(150, 3_000) as u64);
             let goal = *committed.borrow() + pause;
             let mut count = committed.subscribe();
