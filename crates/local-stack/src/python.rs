@@ -35,8 +35,8 @@ pub fn interpreter() -> Result<PathBuf, StackError> {
     })
 }
 
-/// The environment of the tests, `target/test-venv`: the monolith's requirements, the Python client and pytest. Made when it
-/// is missing or stale; test processes that come at the same time wait for the one that makes it.
+/// The environment of the tests, `target/test-venv`: the monolith's requirements, the Python client, pytest and a newer
+/// PostgreSQL. Made when it is missing or stale; test processes that come at the same time wait for the one that makes it.
 pub fn test_environment(root: &Path) -> Result<Venv, StackError> {
     let venv = Venv::at(&crate::test_servers::target_dir().join("test-venv"));
     let root = fs::canonicalize(root).at("resolve", root)?;
@@ -44,6 +44,7 @@ pub fn test_environment(root: &Path) -> Result<Venv, StackError> {
         files: [
             "monolith/requirements-test.txt",
             "clients/python/requirements-test.txt",
+            "crates/test-support/requirements.txt",
         ]
         .map(|file| root.join(file))
         .to_vec(),
@@ -80,6 +81,20 @@ impl Venv {
     /// A program of the environment.
     pub fn program(&self, name: &str) -> PathBuf {
         self.dir.join("bin").join(name)
+    }
+
+    /// A directory that a package of the environment brings, such as `numpy/_core/include`.
+    pub fn package_dir(&self, path: &str) -> Result<PathBuf, StackError> {
+        const PLACE: &str = "import sysconfig; print(sysconfig.get_path('platlib'))";
+        let place = run(Command::new(self.program("python")).args(["-c", PLACE]))?;
+        let dir = Path::new(place.trim()).join(path);
+        if dir.is_dir() {
+            return Ok(dir);
+        }
+        Err(StackError::Missing {
+            program: dir.display().to_string(),
+            mend: "remove the environment, so that it is made again".to_owned(),
+        })
     }
 
     /// Makes the environment what the requirements say. Returns whether anything had to be done.

@@ -271,14 +271,14 @@ async fn remove_left_behind(admin_url: &str) {
     .await;
 }
 
-async fn connect(url: &str) -> PgConnection {
+pub(crate) async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url)
         .await
         .unwrap_or_else(|error| panic!("the PostgreSQL for tests does not answer: {error}"))
 }
 
 /// Runs a statement made of names from this file only.
-async fn execute(connection: &mut PgConnection, sql: String) {
+pub(crate) async fn execute(connection: &mut PgConnection, sql: String) {
     if let Err(error) = sqlx::raw_sql(AssertSqlSafe(sql.clone()))
         .execute(connection)
         .await
@@ -287,7 +287,7 @@ async fn execute(connection: &mut PgConnection, sql: String) {
     }
 }
 
-fn with_database(url: &str, name: &str) -> String {
+pub(crate) fn with_database(url: &str, name: &str) -> String {
     let mut url = Url::parse(url).expect("the URL of the PostgreSQL for tests is a URL");
     url.set_path(name);
     url.into()

@@ -1,4 +1,4 @@
-//! What tests against real servers need: a database, a vhost and a Stripe per test, a proxy for faults, token keys,
+//! What tests against real servers need: a database, a vhost and a Stripe per test, a PostgreSQL to be killed, a proxy for faults, token keys,
 //! services as real processes, and waits that end.
 //!
 //! The servers are [`banyan_local_stack::TestServers`]: started by the first test that asks, shared by all, or named by
@@ -12,6 +12,7 @@ pub mod dose;
 mod http;
 mod keys;
 mod monolith;
+mod own_postgres;
 mod process;
 mod proxy;
 mod schemathesis;
@@ -23,7 +24,8 @@ pub use db::TestDb;
 pub use http::client;
 pub use keys::TestKeys;
 pub use monolith::Company;
-pub use process::{ServiceCommand, ServiceProcess, binary};
+pub use own_postgres::{OwnPostgres, PostgresRelease};
+pub use process::{ServiceCommand, ServiceProcess, binary, example};
 pub use proxy::TcpProxy;
 pub use schemathesis::schemathesis;
 pub use stripe::{STRIPE_KEY, TestStripe};

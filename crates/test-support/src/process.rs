@@ -38,6 +38,12 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// The path of an example of the package that is tested. Cargo builds it with the package's tests, unless it is told to build one test
+/// alone.
+pub fn example(name: &str) -> PathBuf {
+    binary(&format!("examples/{name}"))
+}
+
 /// A service to be started.
 #[derive(Debug, Clone)]
 pub struct ServiceCommand {
@@ -164,6 +170,11 @@ impl ServiceProcess {
     /// The process id; 0 once it has ended.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap_or(0)
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
     }
 
     /// How long ago it was started.

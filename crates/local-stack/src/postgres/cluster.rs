@@ -44,6 +44,17 @@ pub fn binaries() -> Result<PathBuf, StackError> {
 }
 
 impl Postgres {
+    /// The server binaries of this cluster, which must be of one major version for all of its life.
+    pub(super) fn binaries(&self) -> Result<PathBuf, StackError> {
+        let given = self.settings.binaries.clone().map_or_else(binaries, Ok)?;
+        // A link on the way may lead past a directory that is closed to the account.
+        let found = fs::canonicalize(&given).at("resolve", &given)?;
+        if let Some(account) = &self.account {
+            account.can_reach(&found.join("postgres"))?;
+        }
+        Ok(found)
+    }
+
     /// Runs initdb once. It works in a directory beside the final one, so that an interrupted run leaves no half
     /// cluster behind.
     pub(super) fn initialise(&self) -> Result<(), StackError> {
@@ -61,7 +72,7 @@ impl Postgres {
         if let Some(account) = &self.account {
             account.own(&password_file)?;
         }
-        let mut initdb = Command::new(binaries()?.join("initdb"));
+        let mut initdb = Command::new(self.binaries()?.join("initdb"));
         initdb.arg("-D").arg(&fresh).args([
             "-U",
             ADMIN,

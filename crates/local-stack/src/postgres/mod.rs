@@ -36,6 +36,8 @@ pub struct PostgresSettings {
     pub max_connections: u16,
     /// Further lines of postgresql.conf, as name and value.
     pub extra: Vec<(String, String)>,
+    /// Where `initdb` and `postgres` are; `None` for [`binaries`].
+    pub binaries: Option<PathBuf>,
 }
 
 impl Default for PostgresSettings {
@@ -44,6 +46,7 @@ impl Default for PostgresSettings {
             fsync: true,
             max_connections: 200,
             extra: Vec::new(),
+            binaries: None,
         }
     }
 }
@@ -55,7 +58,23 @@ impl PostgresSettings {
         Self {
             fsync: false,
             max_connections: 300,
-            extra: Vec::new(),
+            ..Self::default()
+        }
+    }
+
+    /// For tests that kill the server again and again under load: still nothing waits for the disk, but a page that a
+    /// SIGKILL cut in two (the kernel ends a write between two of its own, smaller pages) is whole after the recovery.
+    pub fn for_crashes() -> Self {
+        let extra = [
+            ("full_page_writes", "on"),
+            // Recovery is what such a test waits for most.
+            ("checkpoint_timeout", "30s"),
+        ];
+        Self {
+            extra: extra
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            ..Self::for_tests()
         }
     }
 }
@@ -280,7 +299,7 @@ impl Postgres {
 
     fn prepare(&self) -> Result<Spawn, StackError> {
         let data = self.write_configuration()?;
-        let program = cluster::binaries()?.join("postgres");
+        let program = self.binaries()?.join("postgres");
         Ok(Spawn::new("postgres", program, &self.log())
             .args(["-D"])
             .args([data])

@@ -5,6 +5,8 @@
 
 mod statements;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -124,43 +126,47 @@ impl TablePlan {
         Ok(deleted.rows_affected() + written.rows_affected())
     }
 
-    /// Writes them where values that may be there once only move from row to row: all are taken out first, and with `others_too` those
-    /// that are in their way, which must have changed as well.
-    pub(crate) async fn rewrite(
+    /// Writes them where values that may be there once only move from row to row: all are taken out first. Where others are in their way, nothing is written and those are given: they must have changed as well, and
+    /// have to be read and written together with these.
+    pub(crate) async fn exchange(&self, to: &mut PgConnection, rows: &Rows) -> Result<Vec<Key>, sqlx::Error> {
+        let mut transaction = to.begin().await?;
+        let taken: String = sqlx::query_scalar(AssertSqlSafe(self.take_out.clone()))
+            .bind(self.keys_written(&rows.keys))
+            .fetch_one(&mut *transaction)
+            .await?;
+        let others = self.in_the_way(&mut transaction, &rows.json).await?;
+        if !others.is_empty() {
+            transaction.rollback().await?;
+            return Ok(others);
+        }
+        sqlx::query(AssertSqlSafe(self.put_back.clone()))
+            .bind(&rows.json)
+            .bind(taken)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(AssertSqlSafe(self.upsert.clone()))
+            .bind(&rows.json)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(others)
+    }
+
+    /// These keys, those in the way of their rows, those in the way of these, and so on.
+    pub(crate) async fn tangled(
         &self,
         from: &mut PgConnection,
         to: &mut PgConnection,
-        rows: &Rows,
-        others_too: bool,
-    ) -> Result<u64, sqlx::Error> {
-        let mut keys = rows.keys.clone();
-        let mut rows = self.read(from, keys.clone()).await?;
-        loop {
-            let mut transaction = to.begin().await?;
-            let taken: String = sqlx::query_scalar(AssertSqlSafe(self.take_out.clone()))
-                .bind(self.keys_written(&rows.keys))
-                .fetch_one(&mut *transaction)
-                .await?;
-            let more = self.in_the_way(&mut transaction, &rows.json).await?;
-            if !others_too || more.iter().all(|key| keys.contains(key)) {
-                sqlx::query(AssertSqlSafe(self.put_back.clone()))
-                    .bind(&rows.json)
-                    .bind(taken)
-                    .execute(&mut *transaction)
-                    .await?;
-                sqlx::query(AssertSqlSafe(self.upsert.clone()))
-                    .bind(&rows.json)
-                    .execute(&mut *transaction)
-                    .await?;
-                transaction.commit().await?;
-                return Ok(keys.len() as u64);
-            }
-            transaction.rollback().await?;
-            keys.extend(more);
-            keys.sort_unstable();
-            keys.dedup();
-            rows = self.read(from, keys.clone()).await?;
+        keys: Vec<Key>,
+    ) -> Result<Vec<Key>, sqlx::Error> {
+        let mut known: BTreeSet<Key> = keys.iter().cloned().collect();
+        let mut next = keys;
+        while !next.is_empty() {
+            let rows = self.read(from, next).await?;
+            next = self.in_the_way(to, &rows.json).await?;
+            next.retain(|key| known.insert(key.clone()));
         }
+        Ok(known.into_iter().collect())
     }
 
     async fn in_the_way(&self, to: &mut PgConnection, rows: &str) -> Result<Vec<Key>, sqlx::Error> {
@@ -210,7 +216,16 @@ pub(crate) async fn carry_one(
             Ok(count) => transaction.commit().await.map(|()| count),
             Err(error) if is_unique_violation(&error) => {
                 transaction.rollback().await?;
-                plan.rewrite(from, to, &rows, true).await
+                let mut keys = rows.keys;
+                loop {
+                    keys = plan.tangled(from, to, keys).await?;
+                    let rows = plan.read(from, keys.clone()).await?;
+                    let others = plan.exchange(to, &rows).await?;
+                    if others.is_empty() {
+                        return Ok(keys.len() as u64);
+                    }
+                    keys.extend(others);
+                }
             }
             Err(error) => transaction.rollback().await.and(Err(error)),
         }

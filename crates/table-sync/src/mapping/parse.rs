@@ -207,7 +207,8 @@ impl Values {
             ));
         }
         let case = |row: &str, column: &str, pairs: &mut dyn Iterator<Item = (&String, &String)>| {
-            let column = format!("{row}.{}", identifier(column));
+            // As text: an enumeration type would take the other side's words for values of its own.
+            let column = format!("{row}.{}::text", identifier(column));
             let whens = pairs.map(|(from, to)| format!("WHEN {} THEN {}", literal(from), literal(to)));
             let whens = whens.collect::<Vec<_>>().join(" ");
             // What has no translation goes as it is: a constraint of the other side refuses it, and nothing is lost.
@@ -274,11 +275,11 @@ mod tests {
         assert_eq!(table.back["code"], "coalesce(t.\"code\", '')");
         assert_eq!(
             table.forward["status"],
-            "CASE s.\"state\" WHEN 'done' THEN 'completed' ELSE s.\"state\" END"
+            "CASE s.\"state\"::text WHEN 'done' THEN 'completed' ELSE s.\"state\"::text END"
         );
         assert_eq!(
             table.back["state"],
-            "CASE t.\"status\" WHEN 'completed' THEN 'done' ELSE t.\"status\" END"
+            "CASE t.\"status\"::text WHEN 'completed' THEN 'done' ELSE t.\"status\"::text END"
         );
         assert_eq!(
             table.forward["amount_minor"],

@@ -208,21 +208,31 @@ async fn merge_some(
 ) -> Result<(), Error> {
     let table = &plan.flow.table;
     let doing = || format!("copying table {table}");
-    let mut savepoint = to.begin().await.doing(doing)?;
-    let done = async {
-        let rows = plan.read(from, keys.clone()).await?;
-        plan.write(&mut savepoint, &rows).await
-    };
-    match done.await {
-        Ok(_) => return savepoint.commit().await.doing(doing),
-        Err(error) if is_of_a_row(&error) => savepoint.rollback().await.doing(doing)?,
-        Err(error) => return Err(error).doing(doing),
-    }
-    for key in keys {
-        if let Err(problem) = carry_one(plan, from, to, &key).await? {
-            state::hold(to, stream, table, &[key], Reason::Refused, &problem)
-                .await
-                .doing(doing)?;
+    let mut todo = vec![keys];
+    while let Some(mut keys) = todo.pop() {
+        let mut savepoint = to.begin().await.doing(doing)?;
+        let done = async {
+            let rows = plan.read(from, keys.clone()).await?;
+            plan.write(&mut savepoint, &rows).await
+        };
+        match done.await {
+            Ok(_) => {
+                savepoint.commit().await.doing(doing)?;
+                continue;
+            }
+            Err(error) if is_of_a_row(&error) => savepoint.rollback().await.doing(doing)?,
+            Err(error) => return Err(error).doing(doing),
+        }
+        if let [key] = keys.as_slice() {
+            if let Err(problem) = carry_one(plan, from, to, key).await? {
+                state::hold(to, stream, table, &keys, Reason::Refused, &problem)
+                    .await
+                    .doing(doing)?;
+            }
+        } else {
+            // The few that are not taken as they are cost a handful of tries each, and not one for each row beside them.
+            let rest = keys.split_off(keys.len() / 2);
+            todo.extend([rest, keys]);
         }
     }
     Ok(())

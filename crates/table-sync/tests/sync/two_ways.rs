@@ -47,6 +47,30 @@ async fn each_side_gets_what_the_other_writes_and_nothing_goes_in_circles() {
 }
 
 #[tokio::test]
+async fn unique_values_that_move_between_more_rows_than_are_carried_at_once_arrive() {
+    let shop = Shop::new().await;
+    shop.seed(1_200).await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    // Everybody gets the next one's: whatever rows are taken first, others are in their way.
+    shop.legacy(
+        "BEGIN;
+         UPDATE shop_customer SET email = 'moving' || id;
+         UPDATE shop_customer SET email = 'user' || 1 + id % 1200 || '@example.com';
+         COMMIT",
+    )
+    .await;
+    both_settled(&shop).await;
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM table_sync.held").await,
+        0,
+        "none waits for another"
+    );
+    shop.assert_equal().await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_row_that_both_sides_wrote_is_a_conflict_with_both_versions() {
     let shop = Shop::new().await;
     shop.seed(5).await;
