@@ -49,7 +49,7 @@ fn database(name: &'static str, variable: &str) -> Result<Database, Failure> {
     let url =
         env::var(variable).map_err(|_| format!("{variable} is not set: the URL of the {name} database"))?;
     Ok(Database {
-        name,
+        name: name.into(),
         url: url.into(),
     })
 }
