@@ -120,6 +120,8 @@ impl Postgres {
             // For each direction of each domain a slot, and an origin for each session that applies.
             ("max_replication_slots", "64"),
             ("max_wal_senders", "64"),
+            // A sync that stands still loses its slot rather than filling the disk.
+            ("max_slot_wal_keep_size", "8GB"),
             ("fsync", on),
             ("full_page_writes", on),
             // Always on: it hands each commit to the kernel, which a killed server's restart then finds again.
