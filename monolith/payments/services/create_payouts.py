@@ -15,6 +15,7 @@ from payments.money import to_minor
 from payments.stripe_gateway import PayoutOutcome, PayoutResult
 
 from .attempts import GIVE_UP_AFTER, REPLAY_WINDOW, lease_start
+from .own_rows import own
 from .settle_payout import settle_payout
 
 # Stripe makes money available two days after the payment.
@@ -36,7 +37,8 @@ def create_payout(currency: str) -> Payout | None:
 def open_payouts() -> list[int]:
     """Payouts that Stripe has not told the end of, oldest first."""
     unfinished = Payout.objects.filter(status__in=[PayoutStatus.PENDING, PayoutStatus.IN_TRANSIT])
-    return list(unfinished.filter(started_at__lt=lease_start()).order_by("created_at").values_list("id", flat=True))
+    stale = own(unfinished).filter(started_at__lt=lease_start())
+    return list(stale.order_by("created_at").values_list("id", flat=True))
 
 
 def reconcile_payout(payout_id: int) -> Payout:
@@ -61,7 +63,7 @@ def _send(payout: Payout) -> Payout:
 
 
 def _due() -> QuerySet[Payment]:
-    return Payment.objects.filter(payout_due=True, completed_at__lte=timezone.now() - SETTLED_AFTER)
+    return own(Payment.objects.filter(payout_due=True, completed_at__lte=timezone.now() - SETTLED_AFTER))
 
 
 def _begin(currency: str) -> Payout | None:

@@ -24,6 +24,7 @@ from .attempts import GIVE_UP_AFTER, REPLAY_WINDOW, add_attempt, is_running, lea
 from .cancel import send_cancel
 from .capture import send_capture
 from .charge import stripe_request
+from .own_rows import own
 from .refund import stripe_request as stripe_refund_request
 from .settle import settle
 from .settle_refund import settle_refund
@@ -36,7 +37,7 @@ BATCH = 100
 def due_payments() -> list[int]:
     """Payments that have been pending for longer than a call to Stripe can take, oldest first."""
     pending = Payment.objects.filter(status=PaymentStatus.PENDING, created_at__lt=lease_start())
-    return list(pending.order_by("created_at").values_list("id", flat=True)[:BATCH])
+    return list(own(pending).order_by("created_at").values_list("id", flat=True)[:BATCH])
 
 
 def reconcile(payment_id: int) -> Payment | None:
@@ -82,7 +83,7 @@ def due_changes() -> list[int]:
     unsettled = PaymentAttempt.objects.filter(
         status__in=[AttemptStatus.STARTED, AttemptStatus.UNKNOWN], started_at__lt=lease_start()
     ).exclude(operation=Operation.CHARGE)
-    return list(dict.fromkeys(unsettled.order_by("started_at").values_list("payment_id", flat=True)[:BATCH]))
+    return list(dict.fromkeys(own(unsettled).order_by("started_at").values_list("payment_id", flat=True)[:BATCH]))
 
 
 def reconcile_change(payment_id: int) -> Payment | None:
@@ -126,7 +127,7 @@ def due_refunds() -> list[int]:
     """Refunds that are pending, and whose call to Stripe has ended or was never made, oldest first."""
     idle = Q(started_at=None) | Q(started_at__lt=lease_start())
     pending = Refund.objects.filter(idle, status=RefundStatus.PENDING)
-    return list(pending.order_by("created_at").values_list("id", flat=True)[:BATCH])
+    return list(own(pending).order_by("created_at").values_list("id", flat=True)[:BATCH])
 
 
 def reconcile_refund(refund_id: int) -> Refund | None:

@@ -24,6 +24,7 @@ from .cancel import cancel
 from .cancel_subscription import end_now
 from .charge import stripe_request
 from .invoice_payments import mark_paid
+from .own_rows import own
 from .periods import period_end
 from .settle import settle
 
@@ -36,7 +37,7 @@ UNDECIDED = {PaymentStatus.PENDING, PaymentStatus.REQUIRES_CAPTURE}
 def due_subscriptions() -> list[int]:
     """Subscriptions whose period is over, or whose next try after a decline is due."""
     due = Subscription.objects.filter(status__in=RENEWABLE, next_billing_at__lte=timezone.now())
-    return list(due.order_by("next_billing_at").values_list("id", flat=True)[:BATCH])
+    return list(own(due).order_by("next_billing_at").values_list("id", flat=True)[:BATCH])
 
 
 def renew(subscription_id: int) -> None:

@@ -81,6 +81,7 @@ fn env(ctx: Context<Config>) -> anyhow::Result<Env> {
     Ok(Env {
         stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
         monolith: Monolith::new(&ctx.config.fallback).context("[fallback]")?,
+        first_id: ctx.config.fallback.phase.first_id(),
         currencies: Arc::new(Currencies::new(ctx.pool.clone())),
         pool: ctx.pool,
         charge: ctx.config.charge,

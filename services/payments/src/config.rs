@@ -88,6 +88,17 @@ pub enum Phase {
     Retired,
 }
 
+impl Phase {
+    /// From which id on the service's jobs work rows off. While the monolith's jobs run, each side finishes what it began, whoever
+    /// serves the user now: both have all rows, and two that charge, pay out or bill the same one would do it twice.
+    pub const fn first_id(self) -> i64 {
+        match self {
+            Self::Legacy | Self::Shadow | Self::Ramp => 1 << 40,
+            Self::New | Self::Retired => 0,
+        }
+    }
+}
+
 /// `[jobs]`: when each job runs (cron, UTC) and how much it does. With an empty schedule a job never runs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -103,6 +103,7 @@ pub async fn give_up(connection: &mut PgConnection, id: i64, now: OffsetDateTime
 /// The database's.
 pub async fn undecided(
     connection: &mut PgConnection,
+    first_id: i64,
     before: OffsetDateTime,
     after: Option<&Due>,
     limit: i64,
@@ -110,13 +111,14 @@ pub async fn undecided(
     sqlx::query_as(
         "SELECT started_at AS at, id, payment_id AS subject FROM payment_attempt
          WHERE status IN ('started', 'unknown') AND operation <> 'charge' AND started_at < $1
-           AND ($2::timestamptz IS NULL OR (started_at, id) > ($2, $3))
+           AND ($2::timestamptz IS NULL OR (started_at, id) > ($2, $3)) AND id >= $5
          ORDER BY started_at, id LIMIT $4",
     )
     .bind(before)
     .bind(after.map(|due| due.at))
     .bind(after.map(|due| due.id))
     .bind(limit)
+    .bind(first_id)
     .fetch_all(connection)
     .await
 }

@@ -152,12 +152,13 @@ pub async fn show_refunds(
     Ok(())
 }
 
-/// Payments that were made before a time and are pending still, oldest first, after a position of that order.
+/// Payments from an id on that were made before a time and are pending still, oldest first, after a position of that order.
 ///
 /// # Errors
 /// The database's.
 pub async fn pending(
     connection: &mut PgConnection,
+    first_id: i64,
     before: OffsetDateTime,
     after: Option<&Due>,
     limit: i64,
@@ -165,13 +166,14 @@ pub async fn pending(
     sqlx::query_as(
         "SELECT created_at AS at, id, id AS subject FROM payment
          WHERE status = 'pending' AND created_at < $1
-           AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+           AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3)) AND id >= $5
          ORDER BY created_at, id LIMIT $4",
     )
     .bind(before)
     .bind(after.map(|due| due.at))
     .bind(after.map(|due| due.id))
     .bind(limit)
+    .bind(first_id)
     .fetch_all(connection)
     .await
 }

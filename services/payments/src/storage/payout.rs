@@ -32,18 +32,20 @@ impl FromRow<'_, PgRow> for Payout {
     }
 }
 
-/// Currencies with payments from before `settled_before` that are not, or not fully, paid out.
+/// Currencies with payments from an id on, and from before `settled_before` that are not, or not fully, paid out.
 ///
 /// # Errors
 /// The database's.
 pub async fn due_currencies(
     connection: &mut PgConnection,
+    first_id: i64,
     settled_before: OffsetDateTime,
 ) -> Result<Vec<CurrencyCode>, sqlx::Error> {
     let codes: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT currency FROM payment WHERE payout_due AND completed_at <= $1 ORDER BY currency",
+        "SELECT DISTINCT currency FROM payment WHERE payout_due AND completed_at <= $1 AND id >= $2 ORDER BY currency",
     )
     .bind(settled_before)
+    .bind(first_id)
     .fetch_all(connection)
     .await?;
     codes
@@ -52,24 +54,26 @@ pub async fn due_currencies(
         .collect()
 }
 
-/// Locks payments that are due, oldest first, to the end of the caller's transaction. Those that others hold are being refunded,
+/// Locks payments from an id on that are due, oldest first, to the end of the caller's transaction. Those that others hold are being refunded,
 /// disputed or paid out elsewhere: they are in the next payout.
 ///
 /// # Errors
 /// The database's.
 pub async fn lock_due(
     connection: &mut PgConnection,
+    first_id: i64,
     currency: CurrencyCode,
     settled_before: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT id FROM payment WHERE payout_due AND currency = $1 AND completed_at <= $2
+        "SELECT id FROM payment WHERE payout_due AND currency = $1 AND completed_at <= $2 AND id >= $4
          ORDER BY completed_at, id LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED",
     )
     .bind(currency.as_str())
     .bind(settled_before)
     .bind(limit)
+    .bind(first_id)
     .fetch_all(connection)
     .await
 }
@@ -119,21 +123,24 @@ pub async fn begin(
     .await
 }
 
-/// Payouts that Stripe has not told the end of and that nobody has asked about since `before`, oldest first.
+/// Payouts from an id on that Stripe has not told the end of and that nobody has asked about since `before`, oldest first.
 ///
 /// # Errors
 /// The database's.
 pub async fn unfinished(
     connection: &mut PgConnection,
+    first_id: i64,
     before: OffsetDateTime,
 ) -> Result<Vec<Payout>, sqlx::Error> {
     sqlx::query_as(concat!(
         "SELECT ",
         payout_columns!(),
         " FROM payout WHERE status IN ('pending', 'in_transit') AND (started_at IS NULL OR started_at < $1)
+           AND id >= $2
          ORDER BY created_at, id"
     ))
     .bind(before)
+    .bind(first_id)
     .fetch_all(connection)
     .await
 }

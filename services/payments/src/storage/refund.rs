@@ -252,12 +252,13 @@ pub async fn update(
     Ok(())
 }
 
-/// Pending refunds whose last call to Stripe began before a time, or was never made, oldest first, after a position of that order.
+/// Pending refunds from an id on whose last call to Stripe began before a time, or was never made, oldest first, after a position of that order.
 ///
 /// # Errors
 /// The database's.
 pub async fn undecided(
     connection: &mut PgConnection,
+    first_id: i64,
     before: OffsetDateTime,
     after: Option<&Due>,
     limit: i64,
@@ -265,13 +266,14 @@ pub async fn undecided(
     sqlx::query_as(
         "SELECT created_at AS at, id, id AS subject FROM refund
          WHERE status = 'pending' AND (started_at IS NULL OR started_at < $1)
-           AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+           AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3)) AND id >= $5
          ORDER BY created_at, id LIMIT $4",
     )
     .bind(before)
     .bind(after.map(|due| due.at))
     .bind(after.map(|due| due.id))
     .bind(limit)
+    .bind(first_id)
     .fetch_all(connection)
     .await
 }

@@ -223,21 +223,23 @@ pub async fn lock_due(
     .await
 }
 
-/// Subscriptions whose period is over, or whose next try after a decline is due; those that wait longest first.
+/// Subscriptions from an id on whose period is over, or whose next try after a decline is due; those that wait longest first.
 ///
 /// # Errors
 /// The database's.
 pub async fn due(
     connection: &mut PgConnection,
+    first_id: i64,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar(
-        "SELECT id FROM subscription WHERE status IN ('active', 'past_due') AND next_billing_at <= $1
+        "SELECT id FROM subscription WHERE status IN ('active', 'past_due') AND next_billing_at <= $1 AND id >= $3
          ORDER BY next_billing_at LIMIT $2",
     )
     .bind(now)
     .bind(limit)
+    .bind(first_id)
     .fetch_all(connection)
     .await
 }

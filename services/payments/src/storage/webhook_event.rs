@@ -17,52 +17,49 @@ pub struct NewWebhookEvent<'a> {
     pub object_id: &'a str,
     /// When it happened, UTC.
     pub happened_at: OffsetDateTime,
+    /// What became of it.
+    pub status: WebhookStatus,
     /// The time, UTC.
     pub now: OffsetDateTime,
 }
 
-/// Keeps an event, unless it is kept already; its row and how far it was taken.
+/// What became of an event; `None` where it is not kept.
 ///
 /// # Errors
 /// The database's.
-pub async fn keep(
+pub async fn status(
     connection: &mut PgConnection,
-    event: &NewWebhookEvent<'_>,
-) -> Result<(i64, WebhookStatus), sqlx::Error> {
-    // The update changes nothing; it is what returns a row that another delivery wrote a moment ago.
-    let (id, status): (i64, String) = sqlx::query_as(
-        "INSERT INTO stripe_webhook_event AS e (stripe_event_id, type, object_id, stripe_created_at, created_at)
-         VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (stripe_event_id) DO UPDATE SET type = e.type
-         RETURNING id, status",
+    stripe_event_id: &str,
+) -> Result<Option<WebhookStatus>, sqlx::Error> {
+    let status: Option<String> =
+        sqlx::query_scalar("SELECT status FROM stripe_webhook_event WHERE stripe_event_id = $1")
+            .bind(stripe_event_id)
+            .fetch_optional(connection)
+            .await?;
+    let known = |status: String| {
+        WebhookStatus::from_name(&status).ok_or_else(|| unknown("stripe_webhook_event.status"))
+    };
+    status.map(known).transpose()
+}
+
+/// Keeps an event with what became of it. Of two deliveries at once the first that was handled counts.
+///
+/// # Errors
+/// The database's.
+pub async fn keep(connection: &mut PgConnection, event: &NewWebhookEvent<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO stripe_webhook_event AS e
+           (stripe_event_id, type, object_id, stripe_created_at, status, created_at, processed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $5 <> 'received' THEN $6 END)
+         ON CONFLICT (stripe_event_id) DO UPDATE SET status = excluded.status, processed_at = excluded.processed_at
+         WHERE e.status = 'received' AND excluded.status <> 'received'",
     )
     .bind(event.stripe_event_id)
     .bind(event.kind)
     .bind(text(Some(event.object_id), 255))
     .bind(event.happened_at)
+    .bind(event.status.name())
     .bind(event.now)
-    .fetch_one(connection)
-    .await?;
-    let status = WebhookStatus::from_name(&status).ok_or_else(|| unknown("stripe_webhook_event.status"))?;
-    Ok((id, status))
-}
-
-/// Notes that an event was handled. Of two deliveries at once the first counts.
-///
-/// # Errors
-/// The database's.
-pub async fn close(
-    connection: &mut PgConnection,
-    id: i64,
-    status: WebhookStatus,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "UPDATE stripe_webhook_event SET status = $2, processed_at = $3 WHERE id = $1 AND status = 'received'",
-    )
-    .bind(id)
-    .bind(status.name())
-    .bind(now)
     .execute(connection)
     .await?;
     Ok(())

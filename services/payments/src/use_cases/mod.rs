@@ -49,6 +49,8 @@ pub struct Env {
     pub stripe: StripeClient,
     /// The monolith, while payments move from it.
     pub monolith: Option<Monolith>,
+    /// Jobs leave rows before this one to the monolith, which works off what it began.
+    pub first_id: i64,
     /// The currencies, kept in memory.
     pub currencies: Arc<Currencies>,
     /// `[charge]`

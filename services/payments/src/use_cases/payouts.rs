@@ -54,7 +54,8 @@ pub struct Tally {
 pub async fn run(env: &Env) -> Result<Tally, sqlx::Error> {
     let mut tally = Tally::default();
     let mut connection = env.pool.acquire().await?;
-    let unfinished = payout::unfinished(&mut connection, env.now() - env.charge.lease()).await?;
+    let unfinished =
+        payout::unfinished(&mut connection, env.first_id, env.now() - env.charge.lease()).await?;
     drop(connection);
     for payout in unfinished {
         match reconcile(env, &payout).await {
@@ -66,7 +67,7 @@ pub async fn run(env: &Env) -> Result<Tally, sqlx::Error> {
         }
     }
     let mut connection = env.pool.acquire().await?;
-    let due = payout::due_currencies(&mut connection, env.now() - SETTLED_AFTER).await?;
+    let due = payout::due_currencies(&mut connection, env.first_id, env.now() - SETTLED_AFTER).await?;
     drop(connection);
     for currency in due {
         match create(env, currency).await {
@@ -84,7 +85,14 @@ pub async fn run(env: &Env) -> Result<Tally, sqlx::Error> {
 async fn create(env: &Env, currency: CurrencyCode) -> Result<bool, PayoutError> {
     let now = env.now();
     let mut transaction = env.pool.begin().await?;
-    let due = payout::lock_due(&mut transaction, currency, now - SETTLED_AFTER, BATCH).await?;
+    let due = payout::lock_due(
+        &mut transaction,
+        env.first_id,
+        currency,
+        now - SETTLED_AFTER,
+        BATCH,
+    )
+    .await?;
     let Some(begun) = payout::begin(&mut transaction, currency, &due, now).await? else {
         return Ok(false);
     };

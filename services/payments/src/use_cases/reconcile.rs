@@ -101,11 +101,11 @@ impl Kind {
 
     async fn due(self, env: &Env, after: Option<&Due>, batch: NonZeroU32) -> Result<Vec<Due>, sqlx::Error> {
         let (before, limit) = (env.lease_start(), i64::from(batch.get()));
-        let mut connection = env.pool.acquire().await?;
+        let (first, mut connection) = (env.first_id, env.pool.acquire().await?);
         match self {
-            Self::Payment => storage::payment::pending(&mut connection, before, after, limit).await,
-            Self::Change => storage::attempt::undecided(&mut connection, before, after, limit).await,
-            Self::Refund => storage::refund::undecided(&mut connection, before, after, limit).await,
+            Self::Payment => storage::payment::pending(&mut connection, first, before, after, limit).await,
+            Self::Change => storage::attempt::undecided(&mut connection, first, before, after, limit).await,
+            Self::Refund => storage::refund::undecided(&mut connection, first, before, after, limit).await,
         }
     }
 

@@ -35,7 +35,7 @@ const AT_ONCE: usize = 8;
 /// The database's, where it could not be asked for what is due.
 pub async fn renew_due(env: &Env, limit: u32, shutdown: &CancellationToken) -> Result<usize, sqlx::Error> {
     let mut connection = env.pool.acquire().await?;
-    let due = subscription::due(&mut connection, env.now(), limit.into()).await?;
+    let due = subscription::due(&mut connection, env.first_id, env.now(), limit.into()).await?;
     drop(connection);
     let tried = due.len();
     futures::stream::iter(due)

@@ -216,15 +216,23 @@ async fn events_about_payments_that_are_not_here_are_passed_on_until_taken() {
             503,
             "{says:?}"
         );
-        assert_eq!(world.texts(states).await, ["received"]);
+        assert_eq!(
+            world.texts(states).await.len(),
+            0,
+            "the monolith keeps it, once it has it"
+        );
     }
     monolith.says(Says::Payment);
     for _ in 0..2 {
         assert_eq!(world.send(&news("evt_2", "pi_theirs")).await.status, 200);
-        assert_eq!(world.texts(states).await, ["ignored"]);
+        assert_eq!(world.texts(states).await.len(), 0);
     }
     let asked = monolith.asked();
-    assert_eq!(asked.len(), 4, "what was taken is not passed on again");
+    assert_eq!(
+        asked.len(),
+        5,
+        "the monolith knows by itself what it has taken already"
+    );
     for (uri, headers) in &asked {
         assert_eq!(uri, "/api/payments/webhooks/stripe");
         assert!(headers["stripe-signature"].to_str().unwrap().starts_with("t="));

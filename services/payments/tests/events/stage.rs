@@ -155,6 +155,7 @@ impl World {
         Env {
             stripe: StripeClient::new(config.stripe, |bound| bound).unwrap(),
             monolith: None,
+            first_id: 0,
             currencies: Arc::new(Currencies::new(self.db.pool.clone())),
             pool: self.db.pool.clone(),
             charge: config.charge,

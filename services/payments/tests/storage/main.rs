@@ -9,3 +9,4 @@ mod methods;
 mod payments;
 mod settle;
 mod stage;
+mod whose_rows;

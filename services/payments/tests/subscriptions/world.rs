@@ -65,6 +65,7 @@ impl World {
         let env = Env {
             stripe: StripeClient::new(loaded.service.stripe.clone(), |bound| bound).unwrap(),
             monolith: None,
+            first_id: 0,
             currencies: Arc::new(Currencies::new(db.pool.clone())),
             pool: db.pool.clone(),
             charge: loaded.service.charge,

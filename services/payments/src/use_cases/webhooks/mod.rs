@@ -1,4 +1,4 @@
-//! Taking Stripe's events: kept once per event id, handled until that has succeeded once.
+//! Taking Stripe's events: handled until that has succeeded once, and kept once per event id.
 //!
 //! Events come late, twice and out of order (<https://docs.stripe.com/webhooks#event-ordering>), so an event only says where to look:
 //! the object is fetched again, and its present state applied. Whatever it changes is changed once, under a lock, so the same event
@@ -46,37 +46,46 @@ pub struct Delivery<'a> {
     pub signature: &'a str,
 }
 
-/// Handles an event. While payments move from the monolith, one that is about nothing of ours is passed on to it.
+/// Handles an event. While payments move from the monolith, one that is about nothing of ours is passed on to it, and the monolith alone
+/// keeps it: the sync brings its row, and a second one of ours could not be carried there.
 ///
 /// # Errors
-/// [`WebhookError`]: the event stays `received`.
+/// [`WebhookError`]: Stripe sends the event again.
 pub async fn take(env: &Env, delivery: Delivery<'_>) -> Result<(), WebhookError> {
     let event = delivery.event;
+    let mut connection = env.pool.acquire().await?;
+    let known = webhook_event::status(&mut connection, &event.id).await?;
+    // No connection waits for Stripe.
+    drop(connection);
+    if known.is_some_and(|status| status != WebhookStatus::Received) {
+        return Ok(());
+    }
+    let handled = handle(env, event).await;
+    if let Some(monolith) = &env.monolith {
+        match &handled {
+            Ok(WebhookStatus::Ignored) => {
+                return Ok(monolith.tell(delivery.body, delivery.signature).await?);
+            }
+            Ok(WebhookStatus::Processed) => {}
+            // Whose it is, is not known yet.
+            Ok(WebhookStatus::Received) => return Err(WebhookError::NotNow),
+            Err(_) => return handled.map(|_| ()),
+        }
+    }
     let kept = NewWebhookEvent {
         stripe_event_id: &event.id,
         kind: &event.kind,
         object_id: &event.object_id,
         happened_at: event.created,
+        status: *handled.as_ref().unwrap_or(&WebhookStatus::Received),
         now: env.now(),
     };
     let mut connection = env.pool.acquire().await?;
-    let (id, status) = webhook_event::keep(&mut connection, &kept).await?;
-    // No connection waits for Stripe.
-    drop(connection);
-    if status != WebhookStatus::Received {
-        return Ok(());
+    webhook_event::keep(&mut connection, &kept).await?;
+    match handled? {
+        WebhookStatus::Received => Err(WebhookError::NotNow),
+        WebhookStatus::Processed | WebhookStatus::Ignored => Ok(()),
     }
-    let status = handle(env, event).await?;
-    if status == WebhookStatus::Received {
-        return Err(WebhookError::NotNow);
-    }
-    if status == WebhookStatus::Ignored
-        && let Some(monolith) = &env.monolith
-    {
-        monolith.tell(delivery.body, delivery.signature).await?;
-    }
-    let mut connection = env.pool.acquire().await?;
-    Ok(webhook_event::close(&mut connection, id, status, env.now()).await?)
 }
 
 async fn handle(env: &Env, event: &Event) -> Result<WebhookStatus, WebhookError> {
