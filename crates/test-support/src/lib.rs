@@ -22,7 +22,7 @@ mod wait;
 pub use db::TestDb;
 pub use http::client;
 pub use keys::TestKeys;
-pub use monolith::Company;
+pub use monolith::{Company, manage_monolith};
 pub use process::{ServiceCommand, ServiceProcess, binary};
 pub use proxy::TcpProxy;
 pub use schemathesis::schemathesis;
