@@ -2,9 +2,10 @@
 
 use banyan_events::{EffectOwner, EventData, payloads::*};
 use notifications::{
-    storage::due::Kind,
+    storage::{due::Kind, templates},
+    templates::Source,
     use_cases::{
-        deliver_due,
+        deliver_due, install_templates,
         send_digest::{self, Limits},
     },
 };
@@ -107,6 +108,45 @@ async fn an_event_that_the_monolith_has_a_row_of_is_never_sent_here() {
         "the monolith's, and our note"
     );
     assert_eq!(log_rows(&world.db.pool, unowned.id).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_monolith_s_templates_are_never_in_use_and_have_numbers_of_their_own() {
+    let world = World::start().await;
+    world.sign_up(42, "en").await;
+    let pool = &world.db.pool;
+    let carry =
+        "INSERT INTO template (id, name, locale, version, subject, body_html, body_text, body_sms, origin)
+                 VALUES (1, 'payment-completed', 'en', 1, '{{ amount|upper }}', '', '', '', 'legacy'),
+                   (2, 'payment-completed', 'en', 2, '{% load i18n %}', '', '', '', 'legacy')";
+    sqlx::query(carry).execute(pool).await.expect("templates");
+    let (_, sources) = templates::active(pool).await.expect("templates");
+    let in_use = sources
+        .into_iter()
+        .find(|(source, _)| (source.name.as_str(), source.locale.as_str()) == ("payment-completed", "en"));
+    let (source, version) = in_use.expect("a template");
+    assert_eq!(version, 1);
+    let changed = Source {
+        subject: "Paid".into(),
+        ..source
+    };
+    let added = install_templates::change(pool, &changed)
+        .await
+        .expect("a template");
+    assert_eq!(added.map(|added| added.version), Some(2));
+    assert_eq!(
+        world.mail_of(&payment(7, 42)).await.subject().as_deref(),
+        Some("Paid")
+    );
+    let refused = sqlx::query("UPDATE template SET active = true WHERE id = 2")
+        .execute(pool)
+        .await;
+    assert!(
+        refused
+            .expect_err("refused")
+            .to_string()
+            .contains("template_legacy_is_not_in_use")
+    );
 }
 
 #[tokio::test]
