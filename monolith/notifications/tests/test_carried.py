@@ -30,7 +30,8 @@ def carry(user, place, status, error=""):
             """
             INSERT INTO notifications_notification_log (id, event_id, event_type, user_id, object_id, channel, template,
               status, attempts, error, created_at)
-            VALUES (%s, %s, 'payment.completed', %s, 0, 'email', 'payment-completed', %s, 1, %s, now() - interval '2 days')
+            VALUES (%s, %s, 'payment.completed', %s, 0, 'email', 'payment-completed', %s, 1, %s,
+              now() - interval '2 days')
             """,
             [SERVICE + place, event_id, user.pk, status, error],
         )
