@@ -240,7 +240,7 @@ fn comparable(table: &LiveTable, row: &str, quoted: &str) -> String {
     }
 }
 
-/// `None` where the constraint is on something that is not carried.
+/// `None` where the constraint is on something that is not carried. A row that the mapping is not about cannot be moved out of the way.
 fn in_the_way(flow: &Flow, unique: &Unique, rows: &str, key_texts: &str) -> Option<String> {
     let carried = |name: &String| flow.columns.iter().any(|column| &column.name == name);
     if unique.columns.is_empty() || !unique.columns.iter().all(carried) {
@@ -268,8 +268,9 @@ fn in_the_way(flow: &Flow, unique: &Unique, rows: &str, key_texts: &str) -> Opti
         .unwrap_or_default();
     Some(format!(
         "SELECT DISTINCT jsonb_build_array({key_texts}) FROM (SELECT * FROM {}{filter}) t
-         JOIN json_to_recordset($1::json) AS i({rows}) ON {equal} AND ({})",
+         JOIN json_to_recordset($1::json) AS i({rows}) ON {equal} AND ({}){}",
         flow.to,
-        others.join(" OR ")
+        others.join(" OR "),
+        flow.and_only_written
     ))
 }

@@ -163,6 +163,38 @@ async fn a_row_of_the_same_key_is_left_alone_and_found() {
 }
 
 #[tokio::test]
+async fn a_row_that_another_is_in_the_way_of_is_held_back_alone() {
+    let mut shop = Shop::new().await;
+    let seen = r#"left_out.target = { seen = "The service's own." }"#;
+    let mapping = MAPPING.replace(seen, &format!("{seen}\nonly.target = \"t.seen = 7\""));
+    assert_ne!(mapping, MAPPING);
+    shop.link.mapping = Arc::new(Mapping::parse(&mapping).expect("a mapping"));
+    shop.seed(20).await;
+    shop.service("INSERT INTO customer (email, seen) VALUES ('user3@example.com', 9)")
+        .await;
+    let running = shop.start(Ways::Forward);
+    shop.settled(Forward).await;
+    shop.legacy("UPDATE shop_customer SET email = upper(email) WHERE id = 4; UPDATE shop_customer SET note = 'x' WHERE id = 3").await;
+    shop.settled(Forward).await;
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM customer WHERE seen = 7")
+            .await,
+        19
+    );
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM customer WHERE email = 'USER4@EXAMPLE.COM'")
+            .await,
+        1
+    );
+    let held: Vec<serde_json::Value> = sqlx::query_scalar("SELECT key FROM table_sync.held")
+        .fetch_all(&shop.service.pool)
+        .await
+        .expect("keys");
+    assert_eq!(held, [serde_json::json!(["3"])]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn conditions_that_cannot_hold_are_found_before_anything_runs() {
     for (from, to, finding) in [
         (
