@@ -34,12 +34,16 @@ class NotificationLog(models.Model):
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
     attempts = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=300, blank=True)
+    # The schedule is this side's own. A row that a sync brings from the notifications service comes without one and has
+    # the database's defaults, with which no job ever takes it up: whoever made a notification works it off.
+    #
     # A failure that another try may mend.
-    retryable = models.BooleanField(default=False)
+    retryable = models.BooleanField(default=False, db_default=False)
     # Kept for the daily digest, and the digest it went out with.
-    digest = models.BooleanField(default=False)
+    digest = models.BooleanField(default=False, db_default=False)
     digest_id = models.UUIDField(null=True, blank=True)
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    # NULL: never.
+    next_attempt_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
     created_at = models.DateTimeField(auto_now_add=True)
     sent_at = models.DateTimeField(null=True, blank=True)
 
@@ -119,7 +123,8 @@ class Template(models.Model):
     body_text = models.TextField(blank=True)
     # For the channels that the notifications service adds.
     body_sms = models.TextField(blank=True)
-    active = models.BooleanField(default=False)
+    # Which version is in use is this side's own too.
+    active = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

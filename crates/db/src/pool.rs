@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use sqlx::{
-    Connection, PgPool,
+    Connection, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -14,6 +14,9 @@ use sqlx::{
 ///
 /// Asking each time costs a round trip per query; never asking hands out dead connections after a restart of the server.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// How often a process asks whether another has finished migrating.
+const TURN: Duration = Duration::from_millis(50);
 
 /// Section `[database]` of a service's configuration.
 #[derive(Clone, Debug, Deserialize)]
@@ -108,10 +111,28 @@ pub async fn connect(config: &DbConfig, application_name: &str) -> Result<PgPool
 /// # Errors
 /// [`DbError::Migrate`] names the database and the migration.
 pub async fn migrate(pool: &PgPool, migrator: &Migrator) -> Result<(), DbError> {
-    migrator.run(pool).await.map_err(|source| DbError::Migrate {
+    let done = async {
+        let mut connection = pool.acquire().await?.detach();
+        // The runner locks as well, but waits for the lock inside a statement, for the end of which an index that is built concurrently
+        // waits in turn. So one process at a time comes as far as that.
+        while !take_turn(&mut connection).await? {
+            tokio::time::sleep(TURN).await;
+        }
+        migrator.run(&mut connection).await?;
+        connection.close().await?;
+        Ok(())
+    };
+    done.await.map_err(|source| DbError::Migrate {
         target: target(pool),
         source,
     })
+}
+
+/// Whether it is this session's turn to migrate, which it then is to its end.
+async fn take_turn(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('banyan:migrate', 0))")
+        .fetch_one(connection)
+        .await
 }
 
 /// Whether the database answers, for `/readyz`.

@@ -140,17 +140,22 @@ async fn several_processes_migrate_at_once_and_each_file_runs_once() {
     let db = TestDb::create(None).await;
     let files = tempfile::tempdir().unwrap();
     std::fs::write(files.path().join("0001_one.sql"), "CREATE TABLE one (id int)").unwrap();
+    // Waits for the end of every statement that is under way, those of the other processes too.
+    let concurrent = "-- no-transaction\nCREATE INDEX CONCURRENTLY of_one ON one (id)";
+    std::fs::write(files.path().join("0002_index.sql"), concurrent).unwrap();
     let migrator = Migrator::new(files.path()).await.unwrap();
+    // All of them are connected, so that nobody is done before the others begin.
+    drop(futures::future::join_all((0..4).map(|_| db.pool.acquire())).await);
     let at_once = futures::future::join_all((0..4).map(|_| migrate(&db.pool, &migrator))).await;
     for done in at_once {
         done.unwrap();
     }
 
-    std::fs::write(files.path().join("0002_broken.sql"), "CREATE TABLE one (id int)").unwrap();
+    std::fs::write(files.path().join("0003_broken.sql"), "CREATE TABLE one (id int)").unwrap();
     let migrator = Migrator::new(files.path()).await.unwrap();
     let message = migrate(&db.pool, &migrator).await.unwrap_err().to_string();
     assert!(
-        message.contains(db.name()) && message.contains("migration 2"),
+        message.contains(db.name()) && message.contains("migration 3"),
         "{message}"
     );
 }

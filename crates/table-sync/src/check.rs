@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::apply::TablePlan;
+use crate::apply::{Side, TablePlan};
 use crate::catalog::{self, LiveColumn, LiveTable};
 use crate::database::Link;
 use crate::drift;
@@ -218,17 +218,37 @@ async fn shapes(
         }
     }
     findings.extend(ids(table, here, there, source, target).await?);
-    findings.extend(occupied(table, target).await?);
+    findings.extend(occupied(table, source, target).await?);
     Ok(findings)
 }
 
-/// Whether the first copy would meet rows.
-async fn occupied(table: &Table, target: &mut PgConnection) -> Result<Option<Finding>, Error> {
-    let name = sql::table(&table.target);
-    let has_rows: bool = sqlx::query_scalar(AssertSqlSafe(format!("SELECT EXISTS (SELECT FROM {name})")))
-        .fetch_one(target)
-        .await
-        .doing(|| format!("looking into table {}", table.target))?;
+/// Whether the first copy would meet rows, and whether `only` can be asked of rows at all.
+async fn occupied(
+    table: &Table,
+    source: &mut PgConnection,
+    target: &mut PgConnection,
+) -> Result<Option<Finding>, Error> {
+    let mut has_rows = false;
+    for (connection, name, row, and_only) in [
+        (source, &table.source, "s", table.and_only_source()),
+        (target, &table.target, "t", table.and_only_target()),
+    ] {
+        let statement = format!(
+            "SELECT EXISTS (SELECT FROM {} {row} WHERE true{and_only})",
+            sql::table(name)
+        );
+        has_rows = match sqlx::query_scalar(AssertSqlSafe(statement))
+            .fetch_one(connection)
+            .await
+        {
+            Ok(has_rows) => has_rows,
+            Err(error @ sqlx::Error::Database(_)) if !and_only.is_empty() => {
+                let problem = format!("`only` of {name} fails: {}", told(&error));
+                return Ok(Some(fatal(table, None, problem)));
+            }
+            Err(error) => return Err(error).doing(|| format!("looking into table {name}")),
+        };
+    }
     let problem = "it has rows: the first copy overwrites those that differ, and deletes those that the source does not have";
     Ok(has_rows.then(|| Finding {
         is_fatal: false,
@@ -420,8 +440,10 @@ async fn some_keys(plan: &TablePlan, source: &mut PgConnection, rows: u32) -> Re
     for backwards in ["", " DESC"] {
         let order = sql::list(key.iter().map(|key| format!("{key}{backwards}")));
         let found: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(format!(
-            "SELECT jsonb_build_array({texts}) FROM {} {} ORDER BY {order} LIMIT {half}",
-            plan.flow.from, plan.flow.row
+            "SELECT jsonb_build_array({texts}) FROM {} {} WHERE {} ORDER BY {order} LIMIT {half}",
+            plan.flow.from,
+            plan.flow.row,
+            plan.range(Side::Read, None, None)
         )))
         .fetch_all(&mut *source)
         .await
@@ -445,6 +467,13 @@ async fn there_and_back(
     let mut findings: Vec<Finding> = Vec::new();
     for difference in differences {
         let key = difference.key.join(", ");
+        if difference.columns.is_empty() && findings.is_empty() {
+            let problem = format!(
+                "row {key} would be one that `only` of {} does not name",
+                table.target
+            );
+            findings.push(fatal(table, None, problem));
+        }
         for column in difference.columns {
             let known = findings
                 .iter()

@@ -23,7 +23,7 @@ mod wait;
 pub use db::TestDb;
 pub use http::client;
 pub use keys::TestKeys;
-pub use monolith::Company;
+pub use monolith::{Company, manage_monolith};
 pub use own_postgres::{OwnPostgres, PostgresRelease};
 pub use process::{ServiceCommand, ServiceProcess, binary, example};
 pub use proxy::TcpProxy;

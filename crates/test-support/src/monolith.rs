@@ -29,22 +29,15 @@ impl Company {
 
     /// Makes the monolith's tables in the empty database at `url`, and fills them.
     pub async fn found(self, url: &str) {
-        let url = url.to_owned();
-        let task = tokio::task::spawn_blocking(move || {
-            let python = test_environment(&repository())
-                .unwrap_or_else(|error| panic!("the Python environment for tests cannot be made: {error}"))
-                .program("python");
-            manage(&python, &url, &["migrate", "--verbosity", "0"]);
-            if self != Self::EMPTY {
-                let (users, payments) = (self.users.to_string(), self.payments.to_string());
-                manage(
-                    &python,
-                    &url,
-                    &["seed", "--json", "--users", &users, "--payments", &payments],
-                );
-            }
-        });
-        task.await.expect("the monolith's database is made");
+        manage_monolith(url, &["migrate", "--verbosity", "0"]).await;
+        if self != Self::EMPTY {
+            let (users, payments) = (self.users.to_string(), self.payments.to_string());
+            manage_monolith(
+                url,
+                &["seed", "--json", "--users", &users, "--payments", &payments],
+            )
+            .await;
+        }
     }
 
     /// Changes with whatever could change the tables and their rows.
@@ -66,21 +59,31 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn manage(python: &Path, url: &str, args: &[&str]) {
-    let output = Command::new(python)
-        .arg("manage.py")
-        .args(args)
-        .env("DJANGO_SETTINGS_MODULE", "monolith.settings_test")
-        .env("BANYAN_TEST_POSTGRES_URL", url)
-        .current_dir(repository().join("monolith"))
-        .output()
-        .unwrap_or_else(|error| panic!("manage.py {args:?} cannot be run: {error}"));
-    assert!(
-        output.status.success(),
-        "manage.py {args:?}: {}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+/// Runs the monolith's `manage.py` on the database at `url`; what it printed.
+pub async fn manage_monolith(url: &str, args: &[&str]) -> String {
+    let url = url.to_owned();
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let task = tokio::task::spawn_blocking(move || {
+        let python = test_environment(&repository())
+            .unwrap_or_else(|error| panic!("the Python environment for tests cannot be made: {error}"))
+            .program("python");
+        let output = Command::new(python)
+            .arg("manage.py")
+            .args(&args)
+            .env("DJANGO_SETTINGS_MODULE", "monolith.settings_test")
+            .env("BANYAN_TEST_POSTGRES_URL", url)
+            .current_dir(repository().join("monolith"))
+            .output()
+            .unwrap_or_else(|error| panic!("manage.py {args:?} cannot be run: {error}"));
+        assert!(
+            output.status.success(),
+            "manage.py {args:?}: {}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    task.await.expect("manage.py runs")
 }
 
 /// Those that are no tests.

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
 from notifications.models import Device, NotificationLog, Preference, Status
 
 KEEP = timedelta(days=180)
 CHUNK = 5000
+# Ids of rows that were born in the notifications service begin here; a sync brings them.
+BORN_IN_SERVICE = 2**40
+_ERASED = "the account was erased"
 
 
 def purge_logs() -> int:
@@ -24,9 +28,15 @@ def purge_logs() -> int:
 
 
 def forget_user(user_id: int) -> None:
-    """Erase what is known of a user; of the log only what was sent when stays. In the caller's transaction."""
+    """Erase what is known of a user; of the log only what was sent when stays. In the caller's transaction.
+
+    What the notifications service has queued it suppresses itself, and what has nothing to forget is not written
+    again: a sync would take either for a change.
+    """
     Preference.objects.filter(user_id=user_id).delete()
     Device.objects.filter(user_id=user_id).delete()
     logs = NotificationLog.objects.filter(user_id=user_id)
-    logs.exclude(status=Status.QUEUED).update(error="", retryable=False)
-    logs.filter(status=Status.QUEUED).update(status=Status.SUPPRESSED, error="the account was erased", retryable=False)
+    sent = logs.exclude(status=Status.QUEUED).exclude(error=_ERASED)
+    sent.filter(~Q(error="") | Q(retryable=True)).update(error="", retryable=False)
+    queued = logs.filter(status=Status.QUEUED, pk__lt=BORN_IN_SERVICE)
+    queued.update(status=Status.SUPPRESSED, error=_ERASED, retryable=False)

@@ -9,7 +9,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Mappings that come with the program.
-const MAPPINGS: [(&str, &str); 1] = [("payments", include_str!("../mappings/payments.toml"))];
+const MAPPINGS: [(&str, &str); 2] = [
+    ("payments", include_str!("../mappings/payments.toml")),
+    ("notifications", include_str!("../mappings/notifications.toml")),
+];
 
 /// PostgreSQL's names have 63 bytes, and `table_sync_` and `_forward_copy_` with a number are around this one.
 const LONGEST_NAME: usize = 34;

@@ -184,6 +184,7 @@ fn service_env(layout: &Layout, access: &Access, webhook_secret: &str, name: &st
             ("LEGACY__DATABASE__URL", access.database(RELAY_ROLE)),
             ("SYNC__LEGACY_URL", sync("legacy")),
             ("DOMAINS__PAYMENTS__URL", sync("payments")),
+            ("DOMAINS__NOTIFICATIONS__URL", sync("notifications")),
         ]);
     }
     let own = settings

@@ -39,19 +39,24 @@ impl TablePlan {
         records(keys, &self.flow.key, |key| &key.to)
     }
 
-    /// Above one key and up to another, as a condition; `None` for no border.
+    /// Above one key and up to another, as a condition; `None` for no border. Rows that the mapping is not about are in no range.
     pub(crate) fn range(&self, side: Side, above: Option<&Key>, up_to: Option<&Key>) -> String {
         let (_, columns, kinds) = self.key_of(side);
+        let and_only = match side {
+            Side::Read => &self.flow.and_only_read,
+            Side::Written => &self.flow.and_only_written,
+        };
         let conditions = [(">", above), ("<=", up_to)];
         let conditions = conditions
             .into_iter()
             .filter_map(|(operator, key)| Some(key?.compared(&columns, operator, &kinds)));
         let conditions: Vec<String> = conditions.collect();
-        if conditions.is_empty() {
+        let range = if conditions.is_empty() {
             "true".to_owned()
         } else {
             conditions.join(" AND ")
-        }
+        };
+        range + and_only
     }
 
     /// The keys of a range in their order, at most so many.
@@ -179,6 +184,22 @@ impl TablePlan {
             keys.extend(found.iter().filter_map(Key::from_json));
         }
         Ok(keys)
+    }
+
+    /// Which of these would change nothing if they were carried.
+    pub(crate) async fn same(
+        &self,
+        from: &mut PgConnection,
+        to: &mut PgConnection,
+        keys: &[Key],
+    ) -> Result<Vec<Key>, sqlx::Error> {
+        let rows = self.read(from, keys.to_vec()).await?;
+        let same: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(self.same.clone()))
+            .bind(self.keys_written(keys))
+            .bind(&rows.json)
+            .fetch_all(to)
+            .await?;
+        Ok(same.iter().filter_map(Key::from_json).collect())
     }
 
     /// A row as it would be written; `None` where there is none.

@@ -27,6 +27,8 @@ pub(crate) struct TablePlan {
     pub(crate) lock: String,
     /// `$1` keys: the written rows as a JSON array of `[key, row]`.
     pub(crate) here: String,
+    /// `$1` keys, `$2` rows: those keys whose row is written as it is read already, or on neither side.
+    pub(crate) same: String,
 }
 
 impl TablePlan {
@@ -66,6 +68,8 @@ impl TablePlan {
             from: read_table,
             to: written_table,
             row,
+            and_only_read,
+            and_only_written,
             ..
         } = &flow;
         let select = flow.select_list();
@@ -89,17 +93,17 @@ impl TablePlan {
         Ok(Self {
             read: format!(
                 "SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {select} FROM {read_table} {row}
-                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}) r"
+                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}{and_only_read}) r"
             ),
             delete_absent: format!(
                 "DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})
-                 WHERE {written_equals}
+                 WHERE {written_equals}{and_only_written}
                    AND NOT EXISTS (SELECT FROM json_to_recordset($2::json) AS i({key_to}) WHERE {rows_equal})"
             ),
             upsert: upsert(&flow, &to, &format!("SELECT {incoming} FROM json_to_recordset($1::json) AS i({rows})")),
             take_out: format!(
                 "WITH gone AS (DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})
-                   WHERE {written_equals} RETURNING t.*)
+                   WHERE {written_equals}{and_only_written} RETURNING t.*)
                  SELECT coalesce(json_agg(gone), '[]')::text FROM gone"
             ),
             put_back: format!(
@@ -118,8 +122,10 @@ impl TablePlan {
             ),
             here: format!(
                 "SELECT coalesce(json_agg(json_build_array(json_build_array({key_texts}), t)), '[]')::text
-                 FROM {written_table} t JOIN json_to_recordset($1::json) AS k({key_to}) ON {written_equals}"
+                 FROM {written_table} t
+                 JOIN json_to_recordset($1::json) AS k({key_to}) ON {written_equals}{and_only_written}"
             ),
+            same: same(&flow, &to, &keys, &key_to, &rows),
             flow,
             from,
             to,
@@ -142,6 +148,7 @@ impl TablePlan {
             in_the_way: Vec::new(),
             lock: String::new(),
             here: String::new(),
+            same: String::new(),
         }
     }
 }
@@ -172,6 +179,23 @@ impl KeyNames {
     }
 }
 
+fn same(flow: &Flow, to: &LiveTable, keys: &KeyNames, key_to: &str, rows: &str) -> String {
+    let names = flow.names();
+    format!(
+        "SELECT jsonb_build_array({}) FROM json_to_recordset($1::json) AS k({key_to})
+         LEFT JOIN json_to_recordset($2::json) AS i({rows}) ON {}
+         LEFT JOIN {} t ON {}{}
+         WHERE (i IS NULL) = (t IS NULL) AND ROW({}) IS NOT DISTINCT FROM ROW({})",
+        sql::list(flow.key_written().iter().map(|key| format!("k.{key}::text"))),
+        keys.rows_equal,
+        flow.to,
+        keys.written_equals,
+        flow.and_only_written,
+        compared(to, "i", &names),
+        compared(to, "t", &names),
+    )
+}
+
 /// Writes the rows of `select`, and no row that is as it should be already.
 fn upsert(flow: &Flow, to: &LiveTable, select: &str) -> String {
     let key = flow.key_written();
@@ -184,11 +208,11 @@ fn upsert(flow: &Flow, to: &LiveTable, select: &str) -> String {
         "NOTHING".to_owned()
     } else {
         let set = sql::list(others.iter().map(|name| format!("{name} = excluded.{name}")));
-        let compared = |row: &str| sql::list(others.iter().map(|name| comparable(to, row, name)));
         format!(
-            "UPDATE SET {set} WHERE ROW({}) IS DISTINCT FROM ROW({})",
-            compared("t"),
-            compared("excluded")
+            "UPDATE SET {set} WHERE ROW({}) IS DISTINCT FROM ROW({}){}",
+            compared(to, "t", &others),
+            compared(to, "excluded", &others),
+            flow.and_only_written
         )
     };
     format!(
@@ -197,6 +221,10 @@ fn upsert(flow: &Flow, to: &LiveTable, select: &str) -> String {
         sql::list(flow.names()),
         sql::list(&key),
     )
+}
+
+fn compared(table: &LiveTable, row: &str, names: &[String]) -> String {
+    sql::list(names.iter().map(|name| comparable(table, row, name)))
 }
 
 /// These types have no `=`.
@@ -212,7 +240,7 @@ fn comparable(table: &LiveTable, row: &str, quoted: &str) -> String {
     }
 }
 
-/// `None` where the constraint is on something that is not carried.
+/// `None` where the constraint is on something that is not carried. A row that the mapping is not about cannot be moved out of the way.
 fn in_the_way(flow: &Flow, unique: &Unique, rows: &str, key_texts: &str) -> Option<String> {
     let carried = |name: &String| flow.columns.iter().any(|column| &column.name == name);
     if unique.columns.is_empty() || !unique.columns.iter().all(carried) {
@@ -240,8 +268,9 @@ fn in_the_way(flow: &Flow, unique: &Unique, rows: &str, key_texts: &str) -> Opti
         .unwrap_or_default();
     Some(format!(
         "SELECT DISTINCT jsonb_build_array({key_texts}) FROM (SELECT * FROM {}{filter}) t
-         JOIN json_to_recordset($1::json) AS i({rows}) ON {equal} AND ({})",
+         JOIN json_to_recordset($1::json) AS i({rows}) ON {equal} AND ({}){}",
         flow.to,
-        others.join(" OR ")
+        others.join(" OR "),
+        flow.and_only_written
     ))
 }

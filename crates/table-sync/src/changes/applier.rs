@@ -214,6 +214,9 @@ impl Applier<'_> {
                 .contested(&mut transaction, &self.plans, rows, only_new)
                 .await
                 .doing(doing)?;
+            contested = guard::differing(&mut transaction, &mut self.from, &self.plans, contested)
+                .await
+                .doing(doing)?;
             // What only the other side wrote comes from there.
             let both_wrote = contested.iter().filter(|_| self.mode != Mode::Whole);
             for (table, key) in both_wrote {

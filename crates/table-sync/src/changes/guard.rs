@@ -3,13 +3,18 @@
 //! Before a row is written over, it is locked, and the other direction is asked whether it knows of a change to it that it has not
 //! carried. For the answer to be whole, it first has to have read the log up to a moment after the lock: a mark is written into that
 //! log and waited for. Whoever wrote the row before has committed before the mark; whoever comes later waits for the lock.
+//!
+//! Where both came to the same there is nothing to decide: both delete what is old, both erase a user.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::MARK;
 use super::pending::{Pending, RowId};
 use crate::apply::TablePlan;
+use crate::error::is_of_a_row;
 use crate::key::Key;
 use crate::state::{self, Reason};
 
@@ -48,6 +53,42 @@ impl Guard<'_> {
             .collect();
         Ok(self.other.open_among(&ids, only_new))
     }
+}
+
+/// Those of the contested rows in which the two sides differ.
+pub(super) async fn differing(
+    to: &mut PgConnection,
+    from: &mut PgConnection,
+    plans: &[TablePlan],
+    contested: Vec<RowId>,
+) -> Result<Vec<RowId>, sqlx::Error> {
+    let mut by_table: BTreeMap<usize, Vec<Key>> = BTreeMap::new();
+    for (table, key) in contested {
+        by_table.entry(table).or_default().push(key);
+    }
+    let mut todo: Vec<_> = by_table.into_iter().collect();
+    let mut differing = Vec::new();
+    while let Some((table, mut keys)) = todo.pop() {
+        let mut savepoint = to.begin().await?;
+        let same = plans[table].same(from, &mut savepoint, &keys).await;
+        savepoint.rollback().await?;
+        match same {
+            Ok(same) => {
+                keys.retain(|key| !same.contains(key));
+                differing.extend(keys.into_iter().map(|key| (table, key)));
+            }
+            // A row that this side would not even take.
+            Err(error) if is_of_a_row(&error) && keys.len() == 1 => {
+                differing.extend(keys.into_iter().map(|key| (table, key)));
+            }
+            Err(error) if is_of_a_row(&error) => {
+                let rest = keys.split_off(keys.len() / 2);
+                todo.extend([(table, rest), (table, keys)]);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(differing)
 }
 
 /// Keeps both versions of a row, and has neither carried.

@@ -12,8 +12,12 @@ pub(crate) struct Flow {
     pub(crate) from: String,
     /// The name of a row of `from` in expressions.
     pub(crate) row: &'static str,
+    /// ` AND (...)`: which rows of `from`; empty for all.
+    pub(crate) and_only_read: String,
     /// Written to, quoted.
     pub(crate) to: String,
+    /// ` AND (...)`: which rows of `to`, by the name `t` whichever way; empty for all.
+    pub(crate) and_only_written: String,
     pub(crate) key: Vec<KeyColumn>,
     /// What is written; the key is among it.
     pub(crate) columns: Vec<Column>,
@@ -42,6 +46,13 @@ impl Flow {
         } else {
             (&table.target, &table.source, "t", &table.back)
         };
+        let (and_only_read, and_only_written) = if forward {
+            (table.and_only_source(), table.and_only_target())
+        } else {
+            let only = table.only_source.as_ref();
+            let written = only.map(|only| format!(" AND (SELECT {only} FROM (SELECT t.*) AS s)"));
+            (table.and_only_target(), written.unwrap_or_default())
+        };
         let in_order = |(source, target): &(String, String)| {
             if forward {
                 (source.clone(), target.clone())
@@ -61,7 +72,9 @@ impl Flow {
             table: table.target.clone(),
             from: sql::table(from),
             row,
+            and_only_read,
             to: sql::table(to),
+            and_only_written,
             key: table
                 .key
                 .iter()

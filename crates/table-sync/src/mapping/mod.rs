@@ -23,6 +23,8 @@
 //! is_open = "s.closed_at IS NULL"
 //! [table.back]                       # source column = expression over a row `t` of the target
 //! closed = "NOT t.is_open"
+//! [table.only]                       # rows that this is about, where not all are
+//! target = "t.status <> 'draft'"
 //! [table.left_out.source]            # not carried, and why
 //! search_text = "Only the old admin's search reads it."
 //! [table.left_out.target]
@@ -31,6 +33,10 @@
 //!
 //! Values travel as text, and the other side's type has to accept that text: nothing is rounded on the way. An expression may read
 //! other tables where what it reads never changes; a change there alone does not carry the row again.
+//!
+//! A row that `only` does not name is as good as not there: it is not carried, not compared, and neither deleted nor overwritten by what
+//! comes from the other side. One that `only` names no more is deleted on the other side. The condition is over the row alone, of the
+//! source as `s` or of the target as `t`; what it names on one side must be named on the other once it is carried.
 
 mod flow;
 mod parse;
@@ -92,6 +98,10 @@ pub struct Table {
     pub forward: BTreeMap<String, String>,
     /// Other columns of the source, as expressions over a row `t` of the target.
     pub back: BTreeMap<String, String>,
+    /// Which rows of the source this is about, as a condition over a row `s`; `None` for all.
+    pub only_source: Option<String>,
+    /// Which rows of the target this is about, as a condition over a row `t`; `None` for all.
+    pub only_target: Option<String>,
     /// Columns of the source that are not carried, and why.
     pub left_out_source: BTreeMap<String, String>,
     /// Columns of the target that are not carried, and why.
@@ -113,4 +123,22 @@ impl Mapping {
             .iter()
             .find(|table| table.target == name || table.source == name)
     }
+}
+
+impl Table {
+    /// ` AND (...)`: which rows of the source this is about; empty for all.
+    pub(crate) fn and_only_source(&self) -> String {
+        and(self.only_source.as_ref())
+    }
+
+    /// ` AND (...)`: which rows of the target this is about; empty for all.
+    pub(crate) fn and_only_target(&self) -> String {
+        and(self.only_target.as_ref())
+    }
+}
+
+fn and(condition: Option<&String>) -> String {
+    condition
+        .map(|condition| format!(" AND ({condition})"))
+        .unwrap_or_default()
 }

@@ -62,6 +62,8 @@ struct Entry {
     #[serde(default)]
     back: BTreeMap<String, String>,
     #[serde(default)]
+    only: Only,
+    #[serde(default)]
     left_out: LeftOut,
 }
 
@@ -73,6 +75,14 @@ struct Values {
     target: String,
     #[serde(rename = "values")]
     pairs: BTreeMap<String, String>,
+}
+
+/// Which rows.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Only {
+    source: Option<String>,
+    target: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -154,6 +164,14 @@ impl Entry {
                 return Err(format!("column {column} is left out without a reason"));
             }
         }
+        let conditions = [&self.only.source, &self.only.target];
+        if conditions
+            .into_iter()
+            .flatten()
+            .any(|only| only.trim().is_empty())
+        {
+            return Err("`only` names no rows: leave it away where it is about all".to_owned());
+        }
         Ok(Table {
             source: self.source,
             target: self.target,
@@ -161,6 +179,8 @@ impl Entry {
             same,
             forward,
             back,
+            only_source: self.only.source,
+            only_target: self.only.target,
             left_out_source: self.left_out.source,
             left_out_target: self.left_out.target,
         })
@@ -254,6 +274,8 @@ mod tests {
         is_open = "s.closed_at IS NULL"
         [table.back]
         closed_at = "CASE WHEN t.is_open THEN NULL ELSE now() END"
+        [table.only]
+        target = "t.status <> 'draft'"
         [table.left_out.source]
         note = "Nobody reads it."
         [table.left_out.target]
@@ -270,6 +292,10 @@ mod tests {
             table
                 .same
                 .contains(&("decimals".to_owned(), "exponent".to_owned()))
+        );
+        assert_eq!(
+            (table.only_source.as_deref(), table.only_target.as_deref()),
+            (None, Some("t.status <> 'draft'"))
         );
         assert_eq!(table.forward["code"], "nullif(s.\"code\", '')");
         assert_eq!(table.back["code"], "coalesce(t.\"code\", '')");
@@ -315,6 +341,11 @@ mod tests {
                 "note =",
                 "user_id =",
                 "table payment: column user_id of the source is there twice",
+            ),
+            (
+                r#""t.status <> 'draft'""#,
+                r#""""#,
+                "table payment: `only` names no rows: leave it away where it is about all",
             ),
             (
                 r#""Nobody reads it.""#,

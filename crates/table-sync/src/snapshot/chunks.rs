@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::Limits;
-use crate::apply::TablePlan;
+use crate::apply::{Side, TablePlan};
 use crate::error::{Doing as _, Error};
 use crate::sql;
 
@@ -25,8 +25,9 @@ pub(crate) async fn plan(
         Vec::new()
     };
     let merge: bool = sqlx::query_scalar(AssertSqlSafe(format!(
-        "SELECT EXISTS (SELECT FROM {})",
-        plan.flow.to
+        "SELECT EXISTS (SELECT FROM {} t WHERE {})",
+        plan.flow.to,
+        plan.range(Side::Written, None, None)
     )))
     .fetch_one(&mut *to)
     .await

@@ -42,6 +42,8 @@ pub(super) struct Side {
     /// Quoted and of the row.
     key: Vec<String>,
     kinds: Vec<String>,
+    /// ` AND (...)`: which rows; empty for all.
+    and_only: String,
     /// In canonical form, in the order of the columns.
     values: Vec<String>,
     hash: Hash,
@@ -91,6 +93,11 @@ impl Comparison {
         }
         let side = |name: &str, row: &str, live: &LiveTable, key: Vec<&String>, values: Vec<String>| Side {
             from: format!("{} {row}", sql::table(name)),
+            and_only: if row == "s" {
+                table.and_only_source()
+            } else {
+                table.and_only_target()
+            },
             kinds: key.iter().map(|name| kind(live, name)).collect(),
             key: key
                 .iter()
@@ -188,11 +195,12 @@ impl Side {
             .into_iter()
             .filter_map(|(operator, key)| Some(key?.compared(&self.key, operator, &self.kinds)))
             .collect();
-        if conditions.is_empty() {
+        let range = if conditions.is_empty() {
             "true".to_owned()
         } else {
             conditions.join(" AND ")
-        }
+        };
+        range + &self.and_only
     }
 
     /// Of the next `range_rows` keys after `above` each `part_rows`-th, and its place.
@@ -255,10 +263,11 @@ impl Side {
         let values = sql::list(self.values.iter().map(|value| format!("({value})::text")));
         format!(
             "SELECT {} AS key, ARRAY[{values}]::text[] AS columns FROM json_array_elements($1::json) AS wanted (key)
-             JOIN {} ON {}",
+             JOIN {} ON {}{}",
             self.key_texts(),
             self.from,
-            equal.join(" AND ")
+            equal.join(" AND "),
+            self.and_only
         )
     }
 
@@ -269,16 +278,18 @@ impl Side {
         let wanted = u64::from(size) * 12;
         if wanted >= all {
             return format!(
-                "SELECT {} AS key FROM {} ORDER BY random() LIMIT {size}",
+                "SELECT {} AS key FROM {} WHERE true{} ORDER BY random() LIMIT {size}",
                 self.key_texts(),
                 self.from,
+                self.and_only,
             );
         }
         let millionths = wanted * 100_000_000 / all;
         format!(
-            "SELECT {} AS key FROM {} TABLESAMPLE SYSTEM ({millionths} / 1000000.0) WHERE random() < 0.1 LIMIT {size}",
+            "SELECT {} AS key FROM {} TABLESAMPLE SYSTEM ({millionths} / 1000000.0) WHERE random() < 0.1{} LIMIT {size}",
             self.key_texts(),
             self.from,
+            self.and_only,
         )
     }
 }

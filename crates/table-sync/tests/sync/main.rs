@@ -2,6 +2,7 @@
 
 mod changes;
 mod check;
+mod only;
 mod shop;
 mod snapshot;
 mod two_ways;

@@ -151,6 +151,56 @@ async fn a_row_that_both_sides_wrote_is_a_conflict_with_both_versions() {
 }
 
 #[tokio::test]
+async fn where_both_sides_came_to_the_same_there_is_no_conflict() {
+    let shop = Shop::new().await;
+    shop.seed(8).await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    running.stop().await;
+    // Each by itself within the lag, as when an old row is purged or a user erased; row 9 is not the same.
+    shop.legacy(
+        "DELETE FROM shop_payment WHERE id <= 4; UPDATE shop_payment SET amount = 7, state = 'done' WHERE id BETWEEN 5 AND 8;
+         DELETE FROM shop_payment WHERE id = 9",
+    )
+    .await;
+    shop.service(
+        "DELETE FROM payment WHERE id <= 4;
+         UPDATE payment p SET amount_minor = 7 * 10 ^ exponent, status = 'completed' FROM currency c
+           WHERE c.code = p.currency AND id BETWEEN 5 AND 8;
+         UPDATE payment SET code = 'x' WHERE id = 9",
+    )
+    .await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    let keys: Vec<serde_json::Value> =
+        sqlx::query_scalar("SELECT key FROM table_sync.conflict UNION ALL SELECT key FROM table_sync.held")
+            .fetch_all(&shop.service.pool)
+            .await
+            .expect("keys");
+    assert_eq!(keys, [serde_json::json!(["9"]), serde_json::json!(["9"])]);
+    // They go on being carried.
+    shop.legacy("UPDATE shop_payment SET amount = 8 WHERE id = 5; DELETE FROM shop_payment WHERE id = 6")
+        .await;
+    shop.service("UPDATE payment SET code = 'z' WHERE id = 7").await;
+    both_settled(&shop).await;
+    shop.legacy("INSERT INTO shop_payment (id, customer_id, amount, currency) VALUES (9, 1, 1, 'JPY')")
+        .await;
+    assert_eq!(
+        shop.service_count("SELECT count(*) FROM payment WHERE id IN (6, 9)")
+            .await,
+        1
+    );
+    let differing: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM shop_payment WHERE id = 5 AND amount = 8 OR id = 7 AND code = 'z'",
+    )
+    .fetch_one(&shop.legacy.pool)
+    .await
+    .expect("a number");
+    assert_eq!(differing, 2);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn under_load_on_both_sides_both_end_equal() {
     let shop = Shop::new().await;
     shop.seed(60).await;

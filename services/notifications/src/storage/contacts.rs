@@ -4,7 +4,7 @@ use banyan_events::{Envelope, Event};
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 
-use super::{CONSUMER, StoreError};
+use super::{BORN_HERE, CONSUMER, StoreError};
 use crate::domain::contact::ContactChange;
 
 /// Applies what an event says about a user. Older than what is known, it changes nothing; an erased user stays erased.
@@ -88,13 +88,18 @@ pub async fn erase(connection: &mut PgConnection, change: &ContactChange) -> Res
         .bind(change.user_id)
         .execute(&mut *connection)
         .await?;
+    // What the monolith has queued it suppresses itself, and what has nothing to forget is not written again: a sync would take either for
+    // a change.
     sqlx::query(
         "UPDATE notification_log SET error = CASE WHEN status = 'queued' THEN 'the account was erased' END,
            status = CASE WHEN status = 'queued' THEN 'suppressed' ELSE status END,
            payload = NULL, retryable = false, next_attempt_at = NULL
-         WHERE user_id = $1",
+         WHERE user_id = $1 AND (status <> 'queued' OR id >= $2)
+           AND (status = 'queued' OR error <> 'the account was erased' OR payload IS NOT NULL OR retryable
+             OR next_attempt_at IS NOT NULL)",
     )
     .bind(change.user_id)
+    .bind(BORN_HERE)
     .execute(connection)
     .await?;
     Ok(())

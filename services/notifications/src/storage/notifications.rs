@@ -4,6 +4,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::BORN_HERE;
 use crate::domain::notification::{Notification, Status, channel_from_name};
 
 /// Rows deleted by one statement of [`purge`]: short locks, short transactions.
@@ -23,7 +24,8 @@ struct Row {
     sent_at: Option<OffsetDateTime>,
 }
 
-/// A user's notifications, newest first, after a position of that order.
+/// A user's notifications, newest first, after a position of that order. That one is left to the monolith is not among them where the
+/// monolith's own row is here: there would be two of one notification.
 ///
 /// # Errors
 /// The database's.
@@ -36,14 +38,19 @@ pub async fn of_user(
     let (at, id) = after.unzip();
     let rows: Vec<Row> = sqlx::query_as(
         "SELECT id, event_id, event_type, channel, template, status, attempts, error, created_at, sent_at
-         FROM notification_log
-         WHERE user_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+         FROM notification_log AS log
+         WHERE user_id = $1
+           AND NOT (status = 'skipped_legacy' AND id >= $5 AND EXISTS (SELECT FROM notification_log AS legacy
+             WHERE legacy.event_id = log.event_id AND legacy.user_id = log.user_id AND legacy.channel = log.channel
+               AND legacy.status <> 'skipped_legacy'))
+           AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
          ORDER BY created_at DESC, id DESC LIMIT $4",
     )
     .bind(user_id)
     .bind(at)
     .bind(id)
     .bind(limit)
+    .bind(BORN_HERE)
     .fetch_all(pool)
     .await?;
     rows.into_iter().map(Notification::try_from).collect()

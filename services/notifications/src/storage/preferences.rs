@@ -63,13 +63,20 @@ pub async fn set(
     Ok(())
 }
 
-/// Forgets the user's choices, in the caller's transaction.
+/// Forgets the user's choices for all categories but these, in the caller's transaction. Those that stay keep their ids, by which a sync
+/// knows them.
 ///
 /// # Errors
 /// The database's.
-pub async fn clear(connection: &mut PgConnection, user_id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM preference WHERE user_id = $1")
+pub async fn keep_only(
+    connection: &mut PgConnection,
+    user_id: i64,
+    categories: impl IntoIterator<Item = Category>,
+) -> Result<(), sqlx::Error> {
+    let names: Vec<&str> = categories.into_iter().map(Category::name).collect();
+    sqlx::query("DELETE FROM preference WHERE user_id = $1 AND category <> ALL ($2)")
         .bind(user_id)
+        .bind(names)
         .execute(connection)
         .await?;
     Ok(())

@@ -118,7 +118,7 @@ pub async fn add(
     let version = sqlx::query_scalar(
         "INSERT INTO template (name, locale, version, subject, body_html, body_text, body_sms, origin, active)
          SELECT $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8
-         FROM template WHERE name = $1 AND locale = $2
+         FROM template WHERE name = $1 AND locale = $2 AND origin <> 'legacy'
          RETURNING version",
     )
     .bind(&source.name)

@@ -46,7 +46,7 @@ pub async fn put(
     if contacts::lock_and_ask_erased(&mut transaction, user_id).await? {
         return Err(PutError::Erased);
     }
-    preferences::clear(&mut transaction, user_id).await?;
+    preferences::keep_only(&mut transaction, user_id, choices.keys().copied()).await?;
     for (category, choice) in choices {
         preferences::set(&mut transaction, user_id, *category, choice).await?;
     }

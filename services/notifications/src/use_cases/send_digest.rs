@@ -98,7 +98,10 @@ async fn one(
             message_id: Some(&message_id),
             template_version: version,
         },
-        Err(SendError::Permanent(reason)) => failed(reason),
+        Err(SendError::Permanent(reason)) => {
+            end(deliver, digest_id, reader, items, failed(&scrub(reason))).await?;
+            return Ok(false);
+        }
         Err(error) if tries >= i32::from(limits.max_attempts) => {
             let reason = scrub(&error.to_string());
             end(deliver, digest_id, reader, items, failed(&reason)).await?;

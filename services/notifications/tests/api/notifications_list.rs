@@ -84,6 +84,40 @@ async fn pages_are_newest_first_complete_and_one_s_own() {
 }
 
 #[tokio::test]
+async fn what_the_monolith_sends_is_there_once_whether_its_row_has_come_or_not() {
+    let api = Api::start().await;
+    let insert = async |id: i64, event: i32, channel: &str, status: &str| {
+        sqlx::query(
+            "INSERT INTO notification_log (id, event_id, event_type, user_id, channel, template, status)
+             VALUES ($1, lpad($2::text, 32, '0')::uuid, 'payment.completed', 42, $3, 'payment-completed', $4)",
+        )
+        .bind(id)
+        .bind(event)
+        .bind(channel)
+        .bind(status)
+        .execute(&api.db.pool)
+        .await
+        .expect("a row");
+    };
+    let ours = 1_099_511_627_776;
+    insert(ours, 1, "email", "skipped_legacy").await;
+    insert(ours + 1, 2, "email", "skipped_legacy").await;
+    insert(ours + 2, 3, "email", "delivered").await;
+    insert(1, 1, "email", "queued").await;
+    // Of long ago, and the monolith's own.
+    insert(2, 4, "sms", "skipped_legacy").await;
+    let answer = api.get("/api/notifications/", 42).await;
+    let mut ids: Vec<i64> = answer["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| item["id"].as_i64().expect("an id"))
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 2, ours + 1, ours + 2]);
+}
+
+#[tokio::test]
 async fn bad_requests_are_problems() {
     let api = Api::start().await;
     for (path, user_id, expected) in [

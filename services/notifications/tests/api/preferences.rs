@@ -43,6 +43,29 @@ async fn choices_are_kept_per_user_and_what_is_left_out_has_its_default() {
 }
 
 #[tokio::test]
+async fn a_choice_that_is_changed_keeps_its_id() {
+    let api = Api::start().await;
+    // The monolith's, as a sync brought it.
+    sqlx::query(
+        "INSERT INTO preference (id, user_id, category) VALUES (5, 42, 'payments'), (6, 42, 'reports')",
+    )
+    .execute(&api.db.pool)
+    .await
+    .expect("preferences");
+    let body = r#"{"categories": [{"category": "payments", "enabled": false}, {"category": "account", "digest": true}]}"#;
+    let answer = api.call(Method::PUT, PATH, Some(42), Some(body)).await;
+    assert_eq!(answer.status(), 200);
+    let kept: Vec<(i64, String)> =
+        sqlx::query_as("SELECT id, category FROM preference WHERE user_id = 42 ORDER BY id")
+            .fetch_all(&api.db.pool)
+            .await
+            .expect("preferences");
+    let born_here = 1_099_511_627_776;
+    assert_eq!((kept[0].0, kept[0].1.as_str(), kept.len()), (5, "payments", 2));
+    assert!(kept[1].0 >= born_here && kept[1].1 == "account", "{kept:?}");
+}
+
+#[tokio::test]
 async fn bad_bodies_are_problems_that_name_the_field() {
     let api = Api::start().await;
     for (body, expected, field) in [

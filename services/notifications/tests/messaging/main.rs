@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod carried;
 mod contacts;
 mod failures;
 mod http_channels;
