@@ -11,6 +11,9 @@ use super::{Options, Progress, Reached, Sides};
 use crate::error::{Doing as _, Error};
 use crate::key::Key;
 
+/// Rows that are looked at together where a checksum differs.
+const PIECE: usize = 1_000;
+
 /// Count and checksum of parts, by their number.
 type Checksums = HashMap<i32, (i64, Option<i64>)>;
 
@@ -66,19 +69,14 @@ pub(super) async fn compare(
                 found.more = true;
                 break;
             }
-            let range = part_of(range, &borders, part);
-            let limit = options.most_differences;
-            let (here, there) = tokio::try_join!(
-                rows(&mut sides.source, &comparison.source, range, limit),
-                rows(&mut sides.target, &comparison.target, range, limit)
-            )
-            .doing(doing)?;
-            found.more |= here.len() >= limit || there.len() >= limit;
-            found.suspects.extend(unequal(&here, &there));
+            let part = part_of(range, &borders, part);
+            let most = options.most_differences - found.suspects.len();
+            let (keys, more) = unequal(sides, comparison, part, most).await.doing(doing)?;
+            found.suspects.extend(keys);
+            found.more |= more;
         }
         found.estimated_rows = comparison.estimated_rows.max(found.rows);
         let Some(up_to) = up_to else {
-            found.suspects.truncate(options.most_differences);
             return Ok(found);
         };
         progress(Progress::Range(Reached {
@@ -128,21 +126,58 @@ fn part_of<'a>(range: Range<'a>, borders: &'a [Key], part: i32) -> Range<'a> {
     }
 }
 
+/// The keys of a part whose rows are not the same on both sides, so many at most, and whether there are more. It is read piece by piece,
+/// because it may be a whole range, or hold any number of rows that one side alone has.
+async fn unequal(
+    sides: &mut Sides,
+    comparison: &Comparison,
+    part: Range<'_>,
+    most: usize,
+) -> Result<(Vec<Key>, bool), sqlx::Error> {
+    let (mut keys, mut above): (Vec<Key>, Option<Key>) = (Vec::new(), None);
+    loop {
+        let piece = Range {
+            above: above.as_ref().or(part.above),
+            ..part
+        };
+        let here = rows(&mut sides.source, &comparison.source, piece, PIECE).await?;
+        let last = here.last().filter(|_| here.len() == PIECE);
+        let last = last.map(|(key, _)| key.clone());
+        let piece = Range {
+            up_to: last.as_ref().or(part.up_to),
+            ..piece
+        };
+        let limit = PIECE + most;
+        let there = rows(&mut sides.target, &comparison.target, piece, limit).await?;
+        let is_cut = there.len() == limit;
+        let (here, there): (HashMap<_, _>, HashMap<_, _>) =
+            (here.into_iter().collect(), there.into_iter().collect());
+        let all: BTreeSet<&Key> = here.keys().chain(there.keys()).collect();
+        keys.extend(
+            all.into_iter()
+                .filter(|key| here.get(*key) != there.get(*key))
+                .cloned(),
+        );
+        if is_cut || keys.len() > most {
+            keys.truncate(most);
+            return Ok((keys, true));
+        }
+        if last.is_none() {
+            return Ok((keys, false));
+        }
+        above = last;
+    }
+}
+
+/// In the order of their keys.
 async fn rows(
     connection: &mut PgConnection,
     side: &Side,
     range: Range<'_>,
     limit: usize,
-) -> Result<HashMap<Key, i64>, sqlx::Error> {
+) -> Result<Vec<(Key, i64)>, sqlx::Error> {
     let rows = sqlx::query(AssertSqlSafe(side.rows(range, limit)))
         .fetch_all(connection)
         .await?;
     Ok(rows.iter().map(|row| (key(row), row.get("hash"))).collect())
-}
-
-fn unequal(here: &HashMap<Key, i64>, there: &HashMap<Key, i64>) -> BTreeSet<Key> {
-    let keys = here.keys().chain(there.keys());
-    keys.filter(|key| here.get(*key) != there.get(*key))
-        .cloned()
-        .collect()
 }

@@ -131,6 +131,47 @@ async fn every_planted_difference_is_named_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_table_that_has_no_parts_is_looked_into_to_its_end() {
+    let shop = Shop::new().await;
+    shop.seed(3_000).await;
+    let running = shop.start(Ways::Forward);
+    shop.settled(Forward).await;
+    running.stop().await;
+    banyan_table_sync::changes::remove(&shop.link, Forward)
+        .await
+        .expect("removed");
+    // The key has two columns, and PostgreSQL has no `width_bucket` for these.
+    shop.service(
+        "SET session_replication_role = replica;
+         DELETE FROM membership WHERE customer_id IN (2, 2990);
+         INSERT INTO membership SELECT 2, 'n' || n, '2026-01-01' FROM generate_series(1, 40) n;",
+    )
+    .await;
+    for (most, count, more) in [(100, 42, false), (42, 42, false), (41, 41, true)] {
+        let options = Options {
+            most_differences: most,
+            tables: vec!["membership".to_owned()],
+            ..Options::default()
+        };
+        let reports = full(
+            &shop.link,
+            &options,
+            &|_| None,
+            &mut |_| {},
+            &CancellationToken::new(),
+        )
+        .await
+        .expect("a validation");
+        let found = &reports[0];
+        assert_eq!(
+            (found.differences.len(), found.more),
+            (count, more),
+            "{most} at most"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_sample_finds_what_is_everywhere() {
     let shop = Shop::new().await;
     shop.seed(400).await;

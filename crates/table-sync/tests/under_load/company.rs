@@ -243,7 +243,7 @@ impl Company {
             let url = self.written_by(direction);
             wait_until(
                 "what is held back",
-                Duration::from_secs(60),
+                Duration::from_mins(1),
                 async || {
                     lines(
                         url,
@@ -313,6 +313,11 @@ impl Company {
 /// How long anything may take that a machine under load does in seconds.
 pub(crate) fn patience() -> Duration {
     Duration::from_secs(dose::dose(120, 1800) as u64)
+}
+
+/// As many as the dose has.
+pub(crate) fn rows(small: usize, full: usize) -> i64 {
+    i64::try_from(dose::dose(small, full)).expect("not that many")
 }
 
 pub(crate) async fn session(url: &str) -> PgConnection {

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::watch;
 
-use crate::company::{Company, MAPPING, Size, patience};
+use crate::company::{Company, MAPPING, Size, patience, rows};
 use crate::load::{Load, Pace, Side};
 
 const SEED: u64 = 20_260_131;
@@ -38,13 +38,13 @@ enum Victim {
 async fn crashes(source: PostgresRelease, target: PostgresRelease) {
     let began = Instant::now();
     let size = Size {
-        customers: dose::dose(400, 100_000) as i64,
+        customers: rows(400, 100_000),
         payments: 10,
     };
     let pace = Pace {
-        pause: Duration::from_millis(dose::dose(2, 10) as u64),
-        large: dose::dose(300, 110_000) as i64,
-        large_each: dose::dose(60, 5_000) as u64,
+        pause: Duration::from_millis(dose::dose(2, 20) as u64),
+        large: rows(300, 110_000),
+        large_each: dose::dose(60, 6_000) as u64,
         customers: size.customers,
     };
     let (committed, mut rng) = (watch::Sender::new(0), StdRng::seed_from_u64(SEED));
@@ -66,13 +66,13 @@ async fn crashes(source: PostgresRelease, target: PostgresRelease) {
     stage.company.assert_nothing_held().await;
     let settled = began.elapsed();
     assert_eq!(stage.company.differences().await, []);
-    let rows = stage.company.assert_equal().await;
+    let equal = stage.company.assert_equal().await;
     println!(
-        "{source:?} to {target:?}: {rows} rows equal after {:?}; {:?} under load, settled {:?} later; killed {:?}; legacy side {legacy:?}; \
+        "{source:?} to {target:?}: {equal} rows equal after {:?}; {:?} under load, settled {:?} later; killed {:?}; legacy side {legacy:?}; \
          new side {new:?}",
         began.elapsed(),
         loaded,
-        settled - loaded,
+        settled.saturating_sub(loaded),
         stage.kills,
     );
     for written in [legacy, new] {
@@ -163,14 +163,14 @@ impl Stage {
         .await;
     }
 
-    /// One after the other, at moments that the load gives. Half of the kills hit a sync that has caught up, the others one that may have
+    /// One after the other, at moments that the load gives. Some of the kills hit a sync that has caught up, the others one that may have
     /// much to do.
     async fn kill_all(&mut self, victims: Vec<Victim>, rng: &mut StdRng, committed: &watch::Sender<u64>) {
         for victim in victims {
-            if rng.random_bool(0.5) {
+            if rng.random_ratio(1, 4) {
                 self.company.carried().await;
             }
-            let pause = rng.random_range(dose::dose(20, 200) as u64..dose::dose(150, 3_000) as u64);
+            let pause = rng.random_range(dose::dose(20, 100) as u64..dose::dose(150, 1_500) as u64);
             let goal = *committed.borrow() + pause;
             let mut count = committed.subscribe();
             tokio::time::timeout(patience(), count.wait_for(|count| *count >= goal))
@@ -178,6 +178,7 @@ impl Stage {
                 .expect("the load goes on")
                 .expect("its counter lives");
             self.kill(victim, rng).await;
+            println!("{:?}, {} transactions", self.kills, *committed.borrow());
         }
     }
 
@@ -209,9 +210,13 @@ impl Stage {
                     1 => vec![target],
                     _ => vec![source, target],
                 };
-                cut.iter().for_each(|proxy| proxy.cut());
+                for proxy in &cut {
+                    proxy.cut();
+                }
                 tokio::time::sleep(Duration::from_millis(rng.random_range(0..400))).await;
-                cut.iter().for_each(|proxy| proxy.heal());
+                for proxy in &cut {
+                    proxy.heal();
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::company::{self, Company, Size};
+use crate::company::{self, Company, Size, rows};
 use crate::load::{Load, Pace, Side};
 
 const SEED: u64 = 7;
@@ -129,7 +129,7 @@ impl Damage {
 async fn every_difference_planted_under_load_is_named_and_mended() {
     let planted = dose::dose(50, 500);
     let size = Size {
-        customers: dose::dose(300, 10_000) as i64,
+        customers: rows(300, 10_000),
         payments: 10,
     };
     let (legacy, new) = tokio::join!(TestDb::create(None), TestDb::create(None));
