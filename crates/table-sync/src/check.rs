@@ -12,12 +12,9 @@ use crate::catalog::{self, LiveColumn, LiveTable};
 use crate::database::Link;
 use crate::drift;
 use crate::error::{Doing as _, Error, is_of_a_row, told};
-use crate::key::Key;
+use crate::key::{BORN_IN_TARGET, Key};
 use crate::mapping::{Direction, Flow, Table};
 use crate::{sql, validate};
-
-/// Ids of rows that are born in the target begin here, so both sides can make rows at once: 2^40.
-const BORN_IN_TARGET: i64 = 1 << 40;
 
 /// Something that has to be mended.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -249,7 +246,7 @@ async fn occupied(
             Err(error) => return Err(error).doing(|| format!("looking into table {name}")),
         };
     }
-    let problem = "it has rows: the first copy overwrites those that differ, and deletes those that the source does not have";
+    let problem = "it has rows: the first copy overwrites those that differ, and deletes those that the source does not have, unless their ids say that they were made here";
     Ok(has_rows.then(|| Finding {
         is_fatal: false,
         ..fatal(table, None, problem.to_owned())

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use crate::mapping::KeyColumn;
 use crate::sql;
 
+/// Ids of rows that are born in the target begin here, so both sides can make rows at once: 2^40.
+pub(crate) const BORN_IN_TARGET: i64 = 1 << 40;
+
 /// The values of a primary key, as PostgreSQL writes them as text.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Key(Box<[String]>);
@@ -20,6 +23,12 @@ impl Key {
     /// Its values, in the order of the mapping.
     pub fn values(&self) -> &[String] {
         &self.0
+    }
+
+    /// Whether the row was made in the target: ids from [`BORN_IN_TARGET`] on are given there only.
+    pub(crate) fn is_born_in_target(&self) -> bool {
+        let [id] = &*self.0 else { return false };
+        id.parse::<i64>().is_ok_and(|id| id >= BORN_IN_TARGET)
     }
 
     /// As a JSON array, which is how it is stored.

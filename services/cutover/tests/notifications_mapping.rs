@@ -85,8 +85,8 @@ impl Pair {
         let migrator = sqlx::migrate!("../../migrations/notifications");
         let (legacy, service) =
             tokio::join!(TestDb::monolith(Company::SMALL), TestDb::create(Some(&migrator)));
-        let database = |name, url: &str| Database {
-            name,
+        let database = |name: &'static str, url: &str| Database {
+            name: name.into(),
             url: url.to_owned().into(),
         };
         let link = Link {

@@ -173,6 +173,7 @@ async fn pour(
 const STEP: usize = 1_000;
 
 /// Into rows that are there already: writes what differs, deletes what the other side does not have, and holds back what is not taken.
+/// Rows that were made here stay: that the other side does not have them says only that nobody has carried them yet.
 async fn merge(
     plan: &TablePlan,
     chunk: &Chunk,
@@ -187,10 +188,13 @@ async fn merge(
             Side::Read => &mut *from,
             Side::Written => &mut *to,
         };
-        let keys = plan
+        let mut keys = plan
             .keys(connection, side, chunk.above.as_ref(), chunk.up_to.as_ref(), None)
             .await
             .doing(|| format!("reading the keys of table {table}"))?;
+        if matches!(side, Side::Written) {
+            keys.retain(|key| !key.is_born_in_target());
+        }
         count = count.max(keys.len() as u64);
         for step in keys.chunks(STEP) {
             merge_some(plan, stream, from, to, step.to_vec()).await?;

@@ -27,7 +27,7 @@ async fn a_mapping_that_fits_has_no_findings_and_leaves_nothing_behind() {
     assert_eq!(
         found(&shop).await,
         [
-            "currency: it has rows: the first copy overwrites those that differ, and deletes those that the source does not have"
+            "currency: it has rows: the first copy overwrites those that differ, and deletes those that the source does not have, unless their ids say that they were made here"
         ]
     );
 }

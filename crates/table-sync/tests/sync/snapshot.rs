@@ -82,11 +82,20 @@ async fn rows_that_are_there_are_merged() {
     shop.seed(30).await;
     shop.service(
         "INSERT INTO currency VALUES ('USD', 2), ('EUR', 2);
-         INSERT INTO customer (id, email, seen) VALUES (1, 'old@example.com', 8), (2, 'user2@example.com', 9), (77, 'x', 1);",
+         INSERT INTO customer (id, email, seen) VALUES (1, 'old@example.com', 8), (2, 'user2@example.com', 9), (77, 'x', 1),
+           (1099511627776, 'made-here@example.com', 1);",
     )
     .await;
     let running = shop.start_with(Ways::Forward, small_chunks());
     shop.settled(Forward).await;
+    let made_here = "SELECT count(*) FROM customer WHERE email = 'made-here@example.com'";
+    assert_eq!(
+        shop.service_count(made_here).await,
+        1,
+        "the source could not have it yet"
+    );
+    shop.service("DELETE FROM customer WHERE email = 'made-here@example.com'")
+        .await;
     shop.assert_equal().await;
     assert_eq!(
         shop.service_count("SELECT sum(seen) FROM customer WHERE id < 3")

@@ -156,7 +156,7 @@ async fn a_table_that_has_no_parts_is_looked_into_to_its_end() {
         let reports = full(
             &shop.link,
             &options,
-            &|_| None,
+            &[],
             &mut |_| {},
             &CancellationToken::new(),
         )
