@@ -84,6 +84,7 @@ async fn main() -> anyhow::Result<()> {
         // The servers are dropped, and with that killed.
         _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
     }
+    Ok(())
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {

@@ -61,10 +61,10 @@ impl Report {
         });
     }
 
-    pub(crate) fn print(&self, as_json: bool) -> anyhow::Result<()> {
+    pub(crate) fn print(&self, as_json: bool) {
         if as_json {
             println!("{}", self.json());
-            return Ok(());
+            return;
         }
         let environment: Vec<String> = self
             .environment
@@ -92,7 +92,6 @@ impl Report {
             let verdict = if goal.met { "reached" } else { "missed" };
             println!("{}: {}, goal {}: {verdict}", goal.name, goal.reached, goal.wanted);
         }
-        Ok(())
     }
 
     fn json(&self) -> Value {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use banyan_local_stack::postgres::binaries;
-use banyan_table_sync::{Table, snapshot};
+use banyan_table_sync::{Direction, Table, snapshot};
 use tokio::process::Command;
 
 use crate::report::{Figure, Report, median, per_second};
@@ -43,7 +43,7 @@ async fn ours_once(stage: &Stage) -> anyhow::Result<u64> {
 
 async fn copy_to_copy(stage: &Stage) -> anyhow::Result<u64> {
     let table = stage.link.mapping.table("payment").context("no such table")?;
-    let (select, names) = mapped(table);
+    let ((select, names), lookup) = (mapped(table), table.lookup(Direction::Forward));
     let psql = binaries()?.join("psql");
     let mut command = Command::new("sh");
     command
@@ -57,7 +57,7 @@ async fn copy_to_copy(stage: &Stage) -> anyhow::Result<u64> {
         .env("SERVICE", &stage.service.url)
         .env(
             "OUT",
-            format!("COPY (SELECT {select} FROM payments_payment s) TO STDOUT"),
+            format!("COPY (SELECT {select} FROM payments_payment s{lookup}) TO STDOUT"),
         )
         .env("IN", format!("COPY payment ({names}) FROM STDIN"))
         .kill_on_drop(true);

@@ -66,6 +66,7 @@ impl TablePlan {
             from: read_table,
             to: written_table,
             row,
+            lookup,
             ..
         } = &flow;
         let select = flow.select_list();
@@ -89,7 +90,7 @@ impl TablePlan {
         Ok(Self {
             read: format!(
                 "SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {select} FROM {read_table} {row}
-                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}) r"
+                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}{lookup}) r"
             ),
             delete_absent: format!(
                 "DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})

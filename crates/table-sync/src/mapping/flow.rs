@@ -12,6 +12,8 @@ pub(crate) struct Flow {
     pub(crate) from: String,
     /// The name of a row of `from` in expressions.
     pub(crate) row: &'static str,
+    /// Follows `from` and `row`: see [`Table::lookup`].
+    pub(crate) lookup: String,
     /// Written to, quoted.
     pub(crate) to: String,
     pub(crate) key: Vec<KeyColumn>,
@@ -61,6 +63,7 @@ impl Flow {
             table: table.target.clone(),
             from: sql::table(from),
             row,
+            lookup: table.lookup(direction),
             to: sql::table(to),
             key: table
                 .key

@@ -146,10 +146,11 @@ async fn pour(
     let flow = &plan.flow;
     let range = plan.range(Side::Read, chunk.above.as_ref(), chunk.up_to.as_ref());
     let read = format!(
-        "COPY (SELECT {} FROM {} {} WHERE {range} ORDER BY {}) TO STDOUT",
+        "COPY (SELECT {} FROM {} {}{} WHERE {range} ORDER BY {}) TO STDOUT",
         flow.select_list(),
         flow.from,
         flow.row,
+        flow.lookup,
         sql::list(flow.key_read()),
     );
     let write = format!("COPY {} ({}) FROM STDIN", flow.to, sql::list(flow.names()));
