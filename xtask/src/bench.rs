@@ -13,35 +13,55 @@ struct Bench {
     name: &'static str,
     package: &'static str,
     example: &'static str,
+    /// What it is asked for, where one target makes several.
+    arguments: &'static [&'static str],
     /// Whether it starts the programs, which are then built first.
     programs: bool,
 }
 
 /// Add a line to add a measurement.
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "relay",
         package: "banyan-messaging",
         example: "bench_relay",
+        arguments: &[],
         programs: false,
     },
     Bench {
         name: "notifications",
         package: "notifications",
         example: "bench_notifications",
+        arguments: &[],
         programs: false,
     },
     Bench {
         name: "charge",
         package: "payments",
         example: "bench_charge",
+        arguments: &[],
         programs: true,
     },
     Bench {
         name: "footprint",
         package: "end-to-end",
         example: "bench_footprint",
+        arguments: &[],
         programs: true,
+    },
+    Bench {
+        name: "sync",
+        package: "banyan-table-sync",
+        example: "bench_tables",
+        arguments: &["sync"],
+        programs: false,
+    },
+    Bench {
+        name: "validate",
+        package: "banyan-table-sync",
+        example: "bench_tables",
+        arguments: &["validate"],
+        programs: false,
     },
 ];
 
@@ -68,7 +88,8 @@ pub(crate) async fn bench(name: &str, json: bool) -> anyhow::Result<ExitCode> {
         bench.package,
         "--example",
         bench.example,
+        "--",
     ]);
-    command.args(json.then_some(["--", "--json"]).into_iter().flatten());
+    command.args(bench.arguments).args(json.then_some("--json"));
     test::finish(&mut command, name)
 }

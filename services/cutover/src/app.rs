@@ -126,6 +126,7 @@ fn runners(config: &Config, domains: &Domains, pool: &sqlx::PgPool) -> anyhow::R
     let limits = Limits {
         chunk_rows: settings.chunk_rows,
         workers: settings.workers,
+        pause_percent: settings.pause_percent,
         rows_per_second: std::num::NonZeroU32::new(settings.rows_per_second),
     };
     let host = nix::unistd::gethostname()

@@ -62,6 +62,8 @@ pub struct Sync {
     pub chunk_rows: NonZeroU32,
     /// Chunks at the same time.
     pub workers: NonZeroU32,
+    /// The pause after a chunk as a share of what it took.
+    pub pause_percent: u32,
     /// The copy's limit; 0 for none.
     pub rows_per_second: u32,
 }

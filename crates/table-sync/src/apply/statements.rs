@@ -70,6 +70,7 @@ impl TablePlan {
             row,
             and_only_read,
             and_only_written,
+            lookup,
             ..
         } = &flow;
         let select = flow.select_list();
@@ -93,7 +94,7 @@ impl TablePlan {
         Ok(Self {
             read: format!(
                 "SELECT coalesce(json_agg(r), '[]')::text FROM (SELECT {select} FROM {read_table} {row}
-                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}{and_only_read}) r"
+                 JOIN json_to_recordset($1::json) AS k({key_from}) ON {read_equals}{and_only_read}{lookup}) r"
             ),
             delete_absent: format!(
                 "DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})

@@ -14,6 +14,8 @@ pub(crate) struct Flow {
     pub(crate) row: &'static str,
     /// ` AND (...)`: which rows of `from`; empty for all.
     pub(crate) and_only_read: String,
+    /// Follows `from` and `row`: see [`Table::lookup`].
+    pub(crate) lookup: String,
     /// Written to, quoted.
     pub(crate) to: String,
     /// ` AND (...)`: which rows of `to`, by the name `t` whichever way; empty for all.
@@ -73,6 +75,7 @@ impl Flow {
             from: sql::table(from),
             row,
             and_only_read,
+            lookup: table.lookup(direction),
             to: sql::table(to),
             and_only_written,
             key: table

@@ -94,6 +94,9 @@ pub struct Table {
     pub key: Vec<(String, String)>,
     /// Columns that are carried as they are, by their names in the source and in the target; those of the key are among them.
     pub same: Vec<(String, String)>,
+    /// The exponent of the currency of a row `s` of the source, and of a row `t` of the target: expressions call it
+    /// `minor_units.exponent`.
+    pub exponent: Option<(String, String)>,
     /// Other columns of the target, as expressions over a row `s` of the source.
     pub forward: BTreeMap<String, String>,
     /// Other columns of the source, as expressions over a row `t` of the target.
@@ -106,6 +109,23 @@ pub struct Table {
     pub left_out_source: BTreeMap<String, String>,
     /// Columns of the target that are not carried, and why.
     pub left_out_target: BTreeMap<String, String>,
+}
+
+impl Table {
+    /// What a query of rows that a direction reads has after its `FROM`, so that expressions find what they name.
+    ///
+    /// A row has several amounts and one exponent, which is looked up once, and for each currency once: `OFFSET 0` keeps the planner from
+    /// putting the look-up in the place of each use, and so it can remember (`Memoize`) what it found for the last rows' currencies. As
+    /// a subquery in each expression it took half of the time of a validation.
+    pub fn lookup(&self, direction: Direction) -> String {
+        let exponent = self.exponent.as_ref().map(|(source, target)| match direction {
+            Direction::Forward => source,
+            Direction::Back => target,
+        });
+        exponent.map_or_else(String::new, |exponent| {
+            format!(" LEFT JOIN LATERAL (SELECT ({exponent}) AS exponent OFFSET 0) AS minor_units ON true")
+        })
+    }
 }
 
 impl Mapping {

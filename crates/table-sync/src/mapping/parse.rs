@@ -128,10 +128,18 @@ impl Entry {
             let from = format!("coalesce(t.{quoted}, '')");
             computed.push((column.clone(), column, to, from));
         }
-        let exponents = self.exponent.as_ref().or(minor_units);
-        for (source, target) in self.minor_units {
+        let exponent = if self.minor_units.is_empty() {
+            None
+        } else {
+            let exponents = self.exponent.as_ref().or(minor_units);
             let exponents = exponents.ok_or("`minor_units` needs to know the exponents")?;
-            let (to, from) = exponents.expressions(&source, &target);
+            Some((
+                exponents.source_exponent.clone(),
+                exponents.target_exponent.clone(),
+            ))
+        };
+        for (source, target) in self.minor_units {
+            let (to, from) = minor_units_expressions(&source, &target);
             computed.push((source, target, to, from));
         }
         for values in self.values {
@@ -177,6 +185,7 @@ impl Entry {
             target: self.target,
             key,
             same,
+            exponent,
             forward,
             back,
             only_source: self.only.source,
@@ -199,22 +208,16 @@ impl Entry {
     }
 }
 
-impl MinorUnits {
-    /// Powers of ten by their exponents: far quicker than `power(10, n)`, and as exact.
-    const TENS: &str = "(ARRAY[1, 10, 100, 1000, 10000])";
+/// Powers of ten by their exponents: far quicker than `power(10, n)`, and as exact.
+const TENS: &str = "(ARRAY[1, 10, 100, 1000, 10000])";
 
-    fn expressions(&self, source: &str, target: &str) -> (String, String) {
-        let (source, target, tens) = (identifier(source), identifier(target), Self::TENS);
-        let Self {
-            source_exponent,
-            target_exponent,
-        } = self;
-        (
-            format!("trim_scale(s.{source} * {tens}[1 + ({source_exponent})])"),
-            // Division would give as many digits as PostgreSQL likes; this many are exact.
-            format!("trim_scale(t.{target} * ({tens}[5 - ({target_exponent})] * 0.0001))"),
-        )
-    }
+fn minor_units_expressions(source: &str, target: &str) -> (String, String) {
+    let (source, target) = (identifier(source), identifier(target));
+    (
+        format!("trim_scale(s.{source} * {TENS}[1 + minor_units.exponent])"),
+        // Division would give as many digits as PostgreSQL likes; this many are exact.
+        format!("trim_scale(t.{target} * ({TENS}[5 - minor_units.exponent] * 0.0001))"),
+    )
 }
 
 impl Values {
@@ -309,7 +312,7 @@ mod tests {
         );
         assert_eq!(
             table.forward["amount_minor"],
-            "trim_scale(s.\"amount\" * (ARRAY[1, 10, 100, 1000, 10000])[1 + (2)])"
+            "trim_scale(s.\"amount\" * (ARRAY[1, 10, 100, 1000, 10000])[1 + minor_units.exponent])"
         );
     }
 

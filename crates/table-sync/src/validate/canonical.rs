@@ -2,7 +2,7 @@
 
 use crate::catalog::LiveTable;
 use crate::key::Key;
-use crate::mapping::Table;
+use crate::mapping::{Direction, Table};
 use crate::sql::{self, identifier, literal};
 
 /// What a row's text is hashed with.
@@ -39,6 +39,8 @@ pub(super) struct Comparison {
 pub(super) struct Side {
     /// Quoted, with the name of a row: `"payment" t`.
     from: String,
+    /// Follows it where values are read.
+    lookup: String,
     /// Quoted and of the row.
     key: Vec<String>,
     kinds: Vec<String>,
@@ -91,35 +93,39 @@ impl Comparison {
                 [&kind, other],
             );
         }
-        let side = |name: &str, row: &str, live: &LiveTable, key: Vec<&String>, values: Vec<String>| Side {
-            from: format!("{} {row}", sql::table(name)),
-            and_only: if row == "s" {
-                table.and_only_source()
-            } else {
-                table.and_only_target()
-            },
-            kinds: key.iter().map(|name| kind(live, name)).collect(),
-            key: key
-                .iter()
-                .map(|name| format!("{row}.{}", identifier(name)))
-                .collect(),
-            values,
-            hash,
+        let side = |direction: Direction, live: &LiveTable, key: Vec<&String>, values: Vec<String>| {
+            let (name, row) = match direction {
+                Direction::Forward => (&table.source, "s"),
+                Direction::Back => (&table.target, "t"),
+            };
+            Side {
+                from: format!("{} {row}", sql::table(name)),
+                lookup: table.lookup(direction),
+                and_only: match direction {
+                    Direction::Forward => table.and_only_source(),
+                    Direction::Back => table.and_only_target(),
+                },
+                kinds: key.iter().map(|name| kind(live, name)).collect(),
+                key: key
+                    .iter()
+                    .map(|name| format!("{row}.{}", identifier(name)))
+                    .collect(),
+                values,
+                hash,
+            }
         };
         Self {
             table: table.target.clone(),
             estimated_rows: u64::try_from(source.estimated_rows.max(target.estimated_rows))
                 .unwrap_or_default(),
             source: side(
-                &table.source,
-                "s",
+                Direction::Forward,
                 source,
                 table.key.iter().map(|(source, _)| source).collect(),
                 here,
             ),
             target: side(
-                &table.target,
-                "t",
+                Direction::Back,
                 target,
                 table.key.iter().map(|(_, target)| target).collect(),
                 there,
@@ -235,9 +241,10 @@ impl Side {
             _ => "0".to_owned(),
         };
         format!(
-            "SELECT {part} AS part, count(*) AS rows, bit_xor({}) AS checksum FROM {} WHERE {} GROUP BY 1",
+            "SELECT {part} AS part, count(*) AS rows, bit_xor({}) AS checksum FROM {}{} WHERE {} GROUP BY 1",
             self.row_hash(),
             self.from,
+            self.lookup,
             self.condition(range)
         )
     }
@@ -245,10 +252,11 @@ impl Side {
     /// Keys and hashes of the rows of a range, at most so many.
     pub(super) fn rows(&self, range: Range<'_>, limit: usize) -> String {
         format!(
-            "SELECT {} AS key, {} AS hash FROM {} WHERE {} ORDER BY {} LIMIT {limit}",
+            "SELECT {} AS key, {} AS hash FROM {}{} WHERE {} ORDER BY {} LIMIT {limit}",
             self.key_texts(),
             self.row_hash(),
             self.from,
+            self.lookup,
             self.condition(range),
             self.order()
         )
@@ -263,11 +271,12 @@ impl Side {
         let values = sql::list(self.values.iter().map(|value| format!("({value})::text")));
         format!(
             "SELECT {} AS key, ARRAY[{values}]::text[] AS columns FROM json_array_elements($1::json) AS wanted (key)
-             JOIN {} ON {}{}",
+             JOIN {} ON {}{}{}",
             self.key_texts(),
             self.from,
             equal.join(" AND "),
-            self.and_only
+            self.and_only,
+            self.lookup
         )
     }
 

@@ -153,15 +153,9 @@ async fn a_table_that_has_no_parts_is_looked_into_to_its_end() {
             tables: vec!["membership".to_owned()],
             ..Options::default()
         };
-        let reports = full(
-            &shop.link,
-            &options,
-            &[],
-            &mut |_| {},
-            &CancellationToken::new(),
-        )
-        .await
-        .expect("a validation");
+        let reports = full(&shop.link, &options, &[], &mut |_| {}, &CancellationToken::new())
+            .await
+            .expect("a validation");
         let found = &reports[0];
         assert_eq!(
             (found.differences.len(), found.more),
