@@ -7,6 +7,7 @@ use banyan_table_sync::validate::{Options, full};
 use banyan_table_sync::{Direction, Error, Link, changes, snapshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::Limits;
 use crate::pgbench::Load;
 use crate::report::{Figure, Report, median, percentile};
 use crate::running::Running;
@@ -35,7 +36,12 @@ const KINDS: [(Beside, &str); 3] = [
     (Beside::Copying, "changes, validation and a copy"),
 ];
 
-pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    stage: &Stage,
+    limits: &Limits,
+    rounds: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     stage.empty().await?;
     stage.in_step().await?.stop().await?;
     let copy = stage.second_link().await?;
@@ -45,7 +51,7 @@ pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -
         for (place, (beside, name)) in KINDS.into_iter().enumerate() {
             eprintln!("a constant load {name}, round {round} of {rounds} …");
             stage.rest().await?;
-            let beside = start(stage, &copy, beside).await?;
+            let beside = start(stage, limits, &copy, beside).await?;
             let latencies = Load::of_a_shop(RATE, WARM_UP, WINDOW).run(stage).await?;
             for running in beside {
                 running.stop().await?;
@@ -72,30 +78,31 @@ pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -
     Ok(())
 }
 
-async fn start(stage: &Stage, copy: &Link, beside: Beside) -> anyhow::Result<Vec<Running>> {
+async fn start(stage: &Stage, limits: &Limits, copy: &Link, beside: Beside) -> anyhow::Result<Vec<Running>> {
     let mut running = Vec::new();
     if beside == Beside::Nothing {
         return Ok(running);
     }
-    running.push(Running::start(&stage.link, snapshot::Limits::default()));
+    running.push(Running::start(&stage.link, limits.copy()));
     stage.settled(&stage.link).await?;
-    let link = stage.link.clone();
+    let (link, options) = (stage.link.clone(), limits.validation());
     running.push(Running::with(async move |shutdown| {
-        validate(&link, &shutdown).await
+        validate(&link, &options, &shutdown).await
     }));
     if beside == Beside::Copying {
-        let (link, pool) = (copy.clone(), stage.service.pool.connect_options());
+        let (link, limits) = (copy.clone(), limits.copy());
+        let pool = stage.service.pool.connect_options();
         running.push(Running::with(async move |shutdown| {
             let pool = sqlx::PgPool::connect_with((*pool).clone()).await?;
-            copy_again_and_again(&link, &pool, &shutdown).await
+            copy_again_and_again(&link, limits, &pool, &shutdown).await
         }));
     }
     Ok(running)
 }
 
-async fn validate(link: &Link, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn validate(link: &Link, options: &Options, shutdown: &CancellationToken) -> anyhow::Result<()> {
     while !shutdown.is_cancelled() {
-        match full(link, &Options::default(), &|_| None, &mut |_| {}, shutdown).await {
+        match full(link, options, &|_| None, &mut |_| {}, shutdown).await {
             Ok(reports) => anyhow::ensure!(
                 reports.iter().all(|report| report.differences.is_empty()),
                 "differences: {reports:?}"
@@ -109,6 +116,7 @@ async fn validate(link: &Link, shutdown: &CancellationToken) -> anyhow::Result<(
 
 async fn copy_again_and_again(
     link: &Link,
+    limits: snapshot::Limits,
     service: &sqlx::PgPool,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
@@ -137,7 +145,7 @@ async fn copy_again_and_again(
             anyhow::Ok(())
         };
         let sync = async {
-            changes::run(link, changes::Ways::Forward, snapshot::Limits::default(), &done).await?;
+            changes::run(link, changes::Ways::Forward, limits, &done).await?;
             anyhow::Ok(())
         };
         tokio::try_join!(copied, sync)?;

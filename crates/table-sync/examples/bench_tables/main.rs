@@ -3,12 +3,13 @@
 //! `cargo xtask bench sync` and `cargo xtask bench validate`, or
 //! `cargo run --release -p banyan-table-sync --example bench_tables -- sync|validate [--json] [--only PART] [--rounds N]`.
 //!
-//! Two PostgreSQL servers of its own, the legacy one and the service's, with the settings of the local stack: commits wait for the disk,
-//! 128 MB of shared buffers. They share the machine, and its disk, with the sync and with whoever writes. The table is the payments' as it
+//! Two PostgreSQL servers of its own, the legacy one and the service's, with the settings of the local stack (commits wait for the disk)
+//! and 1 GB of shared buffers each. They share the machine, and its disk, with the sync and with whoever writes. The table is the payments' as it
 //! is, made from the service's migrations. What is compared takes turns, so that whatever else the machine does meets both alike.
 
 mod changes;
 mod legacy;
+mod limits;
 mod pgbench;
 mod probes;
 mod report;
@@ -19,6 +20,7 @@ mod validation;
 
 use clap::{Parser, ValueEnum};
 
+use limits::Limits;
 use report::Report;
 use stage::Stage;
 
@@ -42,6 +44,8 @@ struct Arguments {
     /// Payments in the part `memory`.
     #[arg(long, default_value_t = 10_000_000)]
     many_rows: u64,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
@@ -101,7 +105,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
         match part {
             Part::Snapshot => snapshot::measure(&stage, arguments.rounds, &mut report).await?,
             Part::Changes => changes::measure(&stage, arguments.rounds, &mut report).await?,
-            Part::Legacy => legacy::measure(&stage, arguments.rounds, &mut report).await?,
+            Part::Legacy => legacy::measure(&stage, &arguments.limits, arguments.rounds, &mut report).await?,
             Part::Full => validation::measure(&stage, arguments.rounds, &mut report).await?,
             Part::Memory => validation::memory(&stage, arguments.many_rows, &mut report).await?,
         }

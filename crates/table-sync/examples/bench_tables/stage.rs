@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use banyan_local_stack::postgres::{Postgres, PostgresSettings};
-use banyan_table_sync::{Database, Direction, Link, Mapping, changes, snapshot};
+use banyan_table_sync::{Database, Direction, Link, Mapping, changes};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 
+use crate::limits::unlimited_copy;
 use crate::running::Running;
 
 const MAPPING: &str = include_str!("mapping.toml");
@@ -39,9 +40,17 @@ pub(crate) struct Server {
     _postgres: Postgres,
 }
 
+/// As the local stack's, with the memory that a server of its own has: the payments with their indexes are 600 MB on either side.
+fn settings() -> PostgresSettings {
+    PostgresSettings {
+        extra: vec![("shared_buffers".to_owned(), "1GB".to_owned())],
+        ..PostgresSettings::default()
+    }
+}
+
 impl Server {
     async fn start(dir: &std::path::Path, schema: &[&str]) -> anyhow::Result<Self> {
-        let postgres = Postgres::start(dir, 0, PostgresSettings::default()).await?;
+        let postgres = Postgres::start(dir, 0, settings()).await?;
         postgres.execute("postgres", "CREATE DATABASE bench").await?;
         let url = postgres
             .admin_url()
@@ -135,7 +144,7 @@ impl Stage {
 
     /// Both sides equal, and a sync that keeps them so.
     pub(crate) async fn in_step(&self) -> anyhow::Result<Running> {
-        let running = Running::start(&self.link, snapshot::Limits::default());
+        let running = Running::start(&self.link, unlimited_copy());
         self.settled(&self.link).await?;
         self.rest().await?;
         Ok(running)

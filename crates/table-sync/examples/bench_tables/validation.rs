@@ -7,6 +7,7 @@ use banyan_table_sync::validate::{Options, full};
 use banyan_table_sync::{Direction, changes};
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::unlimited_validation;
 use crate::report::{Figure, Report, median};
 use crate::stage::Stage;
 
@@ -25,18 +26,18 @@ pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -
     for round in 1..=rounds {
         eprintln!("validation, round {round} of {rounds} …");
         plain.push(hashes(stage).await?);
-        equal.push(validate(stage, &without_pauses(), 0).await?);
+        equal.push(validate(stage, &unlimited_validation(), 0).await?);
         gentle.push(validate(stage, &Options::default(), 0).await?);
         stage.service.execute(PLANT).await?;
-        differing.push(validate(stage, &without_pauses(), DIFFERENCES).await?);
+        differing.push(validate(stage, &unlimited_validation(), DIFFERENCES).await?);
         stage.service.execute(MEND).await?;
         stage.rest().await?;
     }
     for (name, figures) in [
         ("sum of hashes, both sides at once", &plain),
-        ("validation, without pauses", &equal),
-        ("validation, with the pauses of the default limits", &gentle),
-        ("validation with 500 differences, without pauses", &differing),
+        ("validation, unlimited", &equal),
+        ("validation, default limits", &gentle),
+        ("validation with 500 differences, unlimited", &differing),
     ] {
         report.row("validation: ms", name, figures);
     }
@@ -71,20 +72,12 @@ pub(crate) async fn memory(stage: &Stage, rows: u64, report: &mut Report) -> any
     stage.in_step().await?.stop().await?;
     changes::remove(&stage.link, Direction::Forward).await?;
     eprintln!("validating {rows} payments …");
-    let taken = validate(stage, &without_pauses(), 0).await?;
+    let taken = validate(stage, &unlimited_validation(), 0).await?;
     let peak = peak_kib()?;
     report.row("memory: many rows", "rows", &[rows]);
     report.row("memory: many rows", "ms", &[taken]);
     report.at_most("memory: VmHWM, KiB", Figure::whole(peak), MEMORY_GOAL_KIB);
     Ok(())
-}
-
-fn without_pauses() -> Options {
-    Options {
-        pause_percent: 0,
-        tables: vec!["payment".to_owned()],
-        ..Options::default()
-    }
 }
 
 /// Milliseconds of a validation, which must find so many differences.

@@ -20,6 +20,8 @@ pub(super) struct Worker<'a> {
     pub(super) direction: Direction,
     pub(super) plans: &'a [TablePlan],
     pub(super) number: u32,
+    /// After each chunk, of what it took.
+    pub(super) pause_percent: u32,
     /// A row takes this long at least.
     pub(super) pace: Option<Duration>,
     pub(super) shutdown: &'a CancellationToken,
@@ -52,15 +54,20 @@ impl Worker<'_> {
                 return Ok(true);
             };
             metrics::counter!("banyan_sync_copied_rows_total", "stream" => stream.clone()).increment(rows);
-            if let Some(pace) = self.pace {
-                let due = pace.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX));
-                let rest = due.saturating_sub(began.elapsed());
-                tokio::select! {
-                    () = tokio::time::sleep(rest) => {}
-                    () = self.shutdown.cancelled() => {}
-                }
+            tokio::select! {
+                () = tokio::time::sleep(self.rest(rows, began.elapsed())) => {}
+                () = self.shutdown.cancelled() => {}
             }
         }
+    }
+
+    /// How long to pause after a chunk.
+    fn rest(&self, rows: u64, took: Duration) -> Duration {
+        let pause = took * self.pause_percent / 100;
+        let due = self.pace.map_or(Duration::ZERO, |pace| {
+            pace.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))
+        });
+        pause.max(due.saturating_sub(took))
     }
 
     /// Copies a chunk; how many rows it had.

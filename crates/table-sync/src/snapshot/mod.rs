@@ -26,16 +26,23 @@ pub struct Limits {
     pub chunk_rows: NonZeroU32,
     /// Chunks at the same time.
     pub workers: NonZeroU32,
+    /// A worker's pause after each chunk as a share of what it took, in percent: 100 halves the load.
+    pub pause_percent: u32,
     /// Rows per second of all workers together.
     pub rows_per_second: Option<NonZeroU32>,
 }
 
 impl Default for Limits {
+    /// Gentle: one chunk at a time, and then both servers rest for three times as long as it took, so that requests that came meanwhile do
+    /// not queue up. A pause that follows what a chunk took, unlike a rate, grows where the server is busy with others. For a night there
+    /// are chunks of 20,000 by two workers without pauses. How little the legacy side notices is not measured yet on a quiet machine
+    /// (`docs/benchmarks.md`).
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {
-            chunk_rows: number(20_000),
-            workers: number(2),
+            chunk_rows: number(5_000),
+            workers: number(1),
+            pause_percent: 300,
             rows_per_second: None,
         }
     }
@@ -58,6 +65,7 @@ pub(crate) async fn copy(
                 direction,
                 plans,
                 number,
+                pause_percent: limits.pause_percent,
                 pace: pace(limits),
                 shutdown,
             };

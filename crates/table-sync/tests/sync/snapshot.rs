@@ -11,6 +11,8 @@ use crate::shop::Shop;
 fn small_chunks() -> Limits {
     Limits {
         chunk_rows: NonZeroU32::new(10).expect("not zero"),
+        workers: NonZeroU32::new(2).expect("not zero"),
+        pause_percent: 0,
         ..Limits::default()
     }
 }
