@@ -87,7 +87,8 @@ pub async fn status(link: &Link) -> Result<Vec<Status>, Error> {
             continue;
         };
         let mut from = link.from(direction).connect(&name).await?;
-        found.push(of(direction, stream, &position, &mut from, &mut to).await?);
+        let tables = link.mapping.tables.len();
+        found.push(of(direction, stream, tables, &position, &mut from, &mut to).await?);
     }
     Ok(found)
 }
@@ -95,6 +96,7 @@ pub async fn status(link: &Link) -> Result<Vec<Status>, Error> {
 async fn of(
     direction: Direction,
     stream: String,
+    tables: usize,
     position: &state::Position,
     from: &mut PgConnection,
     to: &mut PgConnection,
@@ -132,7 +134,7 @@ async fn of(
     Ok(Status {
         direction: direction.name(),
         is_running: here.get("is_running"),
-        copy: copied(to, &stream).await.doing(doing)?,
+        copy: copied(to, &stream, tables).await.doing(doing)?,
         applied: position.applied.to_string(),
         applied_at: position.applied_at,
         behind_bytes: log.get::<i64, _>("behind").max(0),
@@ -148,12 +150,12 @@ async fn of(
     })
 }
 
-async fn copied(to: &mut PgConnection, stream: &str) -> Result<Copied, sqlx::Error> {
+async fn copied(to: &mut PgConnection, stream: &str, tables: usize) -> Result<Copied, sqlx::Error> {
     let row = sqlx::query(
         "WITH chunk AS (SELECT * FROM table_sync.chunk WHERE stream = $1),
            lately AS (SELECT rows, done_at FROM chunk
              WHERE done_at > (SELECT max(done_at) FROM chunk) - interval '1 minute')
-         SELECT (SELECT count(*) FROM chunk) AS chunks, (SELECT count(done_at) FROM chunk) AS chunks_done,
+         SELECT (SELECT count(*) FROM table_sync.stream_table WHERE stream = $1) AS planned, (SELECT count(*) FROM chunk) AS chunks, (SELECT count(done_at) FROM chunk) AS chunks_done,
            (SELECT coalesce(sum(rows), 0)::bigint FROM chunk) AS rows,
            (SELECT coalesce(sum(estimated_rows), 0)::bigint FROM table_sync.stream_table WHERE stream = $1) AS estimated_rows,
            (SELECT (sum(rows) / nullif(extract(epoch FROM max(done_at) - min(done_at)), 0))::bigint FROM lately) AS rate",
@@ -163,7 +165,9 @@ async fn copied(to: &mut PgConnection, stream: &str) -> Result<Copied, sqlx::Err
     .await?;
     let (chunks, chunks_done): (i64, i64) = (row.get("chunks"), row.get("chunks_done"));
     let (rows, estimated_rows): (i64, i64) = (row.get("rows"), row.get("estimated_rows"));
-    let is_done = chunks == chunks_done;
+    // Tables are planned one after the other: before the last one is, nothing open does not mean that nothing is left.
+    let is_planned = usize::try_from(row.get::<i64, _>("planned")).is_ok_and(|planned| planned >= tables);
+    let is_done = is_planned && chunks == chunks_done;
     let rows_per_second = row.get::<Option<i64>, _>("rate").filter(|rate| *rate > 0);
     let left = (estimated_rows - rows).max(0);
     Ok(Copied {

@@ -33,10 +33,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Gentle: whoever uses the legacy side should not notice. A chunk keeps a core of either server busy for a tenth of a second, one at a
-    /// time, and then both rest for three times as long, so that requests that came meanwhile do not queue up. A pause that follows what a
-    /// chunk took, unlike a rate, grows where the server is busy with others. At night, chunks of 20,000 by two workers without pauses
-    /// are five times as fast (`cargo xtask bench sync`).
+    /// Gentle: one chunk at a time, and then both servers rest for three times as long as it took, so that requests that came meanwhile do
+    /// not queue up. A pause that follows what a chunk took, unlike a rate, grows where the server is busy with others. For a night there
+    /// are chunks of 20,000 by two workers without pauses. How little the legacy side notices is not measured yet on a quiet machine
+    /// (`docs/benchmarks.md`).
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {

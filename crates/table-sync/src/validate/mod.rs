@@ -68,7 +68,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Gentle enough to run all the time: a range keeps a core of either server busy for a few hundredths of a second, a quarter of the time.
+    /// Gentle, because it runs all the time: both servers work for it a quarter of the time, in short ranges.
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {

@@ -231,11 +231,14 @@ fn kind(difference: &Difference) -> &'static str {
 /// Adds the tables up, and writes the outcome; in the caller's transaction, with the alert.
 pub(crate) async fn finish(connection: &mut PgConnection, run: Uuid, problem: Option<&str>) -> Result<()> {
     sqlx::query(
-        "UPDATE validation_run SET finished_at = now(), problem = $2, rows_compared = found.rows_compared,
+        "UPDATE validation_run SET finished_at = now(), problem = told.problem, rows_compared = found.rows_compared,
            mismatches = found.mismatches,
-           outcome = CASE WHEN found.mismatches > 0 THEN 'different' WHEN $2 IS NULL THEN 'equal' ELSE 'undecided' END
+           outcome = CASE WHEN found.mismatches > 0 THEN 'different' WHEN told.problem IS NULL THEN 'equal' ELSE 'undecided' END
          FROM (SELECT coalesce(sum(rows_compared), 0)::bigint AS rows_compared,
-             coalesce(sum(mismatches), 0)::bigint AS mismatches FROM validation_table WHERE run_id = $1) found
+             coalesce(sum(mismatches), 0)::bigint AS mismatches, coalesce(bool_or(has_more), false) AS has_more
+             FROM validation_table WHERE run_id = $1) found,
+           LATERAL (SELECT coalesce($2, CASE WHEN has_more
+             THEN 'more rows seemed to differ than are looked into (validation.most_differences)' END) AS problem) told
          WHERE id = $1",
     )
     .bind(run)

@@ -194,6 +194,11 @@ impl Watcher {
 
     /// How long a change takes that is made now.
     async fn lag(&self, direction: Direction) -> Option<i64> {
+        // Before the first copy is done there is nothing that a change could be carried into.
+        let status = status::status(&self.link).await.ok()?;
+        status
+            .iter()
+            .find(|status| status.direction == direction.name() && status.copy.is_done)?;
         let began = Instant::now();
         let settled = changes::settle(&self.link, direction, LONGEST_LAG).await;
         let lag = began.elapsed();
