@@ -44,7 +44,7 @@ async fn crashes(source: PostgresRelease, target: PostgresRelease) {
     let pace = Pace {
         pause: Duration::from_millis(dose::dose(2, 20) as u64),
         large: rows(300, 110_000),
-        large_each: dose::dose(60, 6_000) as u64,
+        large_each: dose::dose(60, 15_000) as u64,
         customers: size.customers,
     };
     let (committed, mut rng) = (watch::Sender::new(0), StdRng::seed_from_u64(SEED));

@@ -149,7 +149,7 @@ async fn every_difference_planted_under_load_is_named_and_mended() {
     assert_eq!(before[0], before[1]);
 
     let pace = Pace {
-        pause: Duration::from_millis(5),
+        pause: Duration::from_millis(dose::dose(5, 20) as u64),
         large: 200,
         large_each: 100,
         customers: size.customers,
