@@ -5,10 +5,12 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::Limits;
 use crate::apply::{Side, TablePlan};
 use crate::error::{Doing as _, Error};
+use crate::key::{BORN_IN_TARGET, Key};
 use crate::sql;
 
 /// Divides a table into chunks and records them; there is one at least, and the last has no end. Reads the key's index, nothing else.
-/// Without `copies` it has none, and only changes are carried.
+/// Without `copies`, rows that were born on the read side are the only one: they may be from before the stream began. All others came
+/// from the written side, and their changes are carried.
 pub(crate) async fn plan(
     from: &mut PgConnection,
     to: &mut PgConnection,
@@ -18,6 +20,7 @@ pub(crate) async fn plan(
     copies: bool,
 ) -> Result<(), Error> {
     let table = &plan.flow.table;
+    let first = (!copies).then(|| first_born_there(plan)).flatten();
     let borders = if copies {
         let borders = borders(from, plan, limits).await;
         borders.doing(|| format!("dividing table {table} into chunks"))?
@@ -37,7 +40,7 @@ pub(crate) async fn plan(
            VALUES ($1, $2, $3, $4, $5)),
          border AS (SELECT border, place FROM unnest($6::jsonb[]) WITH ORDINALITY AS b (border, place))
          INSERT INTO table_sync.chunk (stream, name, number, above, up_to)
-         SELECT $1, $2, number, (SELECT border FROM border WHERE place = number),
+         SELECT $1, $2, number, coalesce((SELECT border FROM border WHERE place = number), $8),
            (SELECT border FROM border WHERE place = number + 1)
          FROM generate_series(0, cardinality($6::jsonb[])) AS number WHERE $7",
     )
@@ -47,11 +50,21 @@ pub(crate) async fn plan(
     .bind(plan.from.estimated_rows)
     .bind(merge)
     .bind(borders)
-    .bind(copies)
+    .bind(copies || first.is_some())
+    .bind(first)
     .execute(to)
     .await
     .doing(|| format!("recording the chunks of table {table}"))?;
     Ok(())
+}
+
+/// What comes before the ids that only the target gives; `None` where keys are no such ids.
+fn first_born_there(plan: &TablePlan) -> Option<serde_json::Value> {
+    let [key] = plan.flow.key.as_slice() else {
+        return None;
+    };
+    let is_id = plan.from.column(&key.from)?.kind == "bigint";
+    is_id.then(|| Key::new([(BORN_IN_TARGET - 1).to_string()]).to_json())
 }
 
 async fn borders(

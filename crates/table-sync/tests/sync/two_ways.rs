@@ -71,6 +71,23 @@ async fn unique_values_that_move_between_more_rows_than_are_carried_at_once_arri
 }
 
 #[tokio::test]
+async fn rows_born_before_the_sync_began_go_back_too() {
+    let shop = Shop::new().await;
+    shop.seed(3).await;
+    shop.service(
+        "INSERT INTO currency VALUES ('USD', 2);
+         INSERT INTO customer (id, email) VALUES (1, 'user1@example.com');
+         INSERT INTO payment (customer_id, amount_minor, currency, status, created_at) VALUES (1, 777, 'USD', 'pending', now())",
+    )
+    .await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    assert_eq!(shop.service_count("SELECT count(*) FROM payment").await, 10);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_row_that_both_sides_wrote_is_a_conflict_with_both_versions() {
     let shop = Shop::new().await;
     shop.seed(5).await;
