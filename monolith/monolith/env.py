@@ -64,6 +64,13 @@ class Environment:
         self._errors.append(f"{name} must be true or false, not {raw!r}")
         return default
 
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """The variable as one of these words; the first one by default."""
+        value = self.text(name, choices[0])
+        if value not in choices:
+            self._errors.append(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+        return value
+
     def file(self, name: str, *, hint: str) -> Path:
         """The path of a file that must be readable."""
         path = Path(self.text(name, hint=hint))

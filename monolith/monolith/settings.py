@@ -115,7 +115,7 @@ STRIPE_TEST_CARD_ALIASES: dict[str, str] = (
 
 # Where the payments domain is on its way to the service of that name: legacy, shadow, ramp, new, retired. It decides which rows
 # the jobs here work off.
-PAYMENTS_PHASE = env.text("PAYMENTS_PHASE", "legacy")
+PAYMENTS_PHASE = env.choice("PAYMENTS_PHASE", ("legacy", "shadow", "ramp", "new", "retired"))
 
 # --- Mail -------------------------------------------------------------------------------------
 

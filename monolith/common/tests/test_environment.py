@@ -22,6 +22,13 @@ def failures(read, **values):
     return str(error.value)
 
 
+def test_a_word_that_is_none_of_the_choices_is_named():
+    message = failures(lambda env: env.choice("PHASE", ("legacy", "new")), PHASE="New")
+    assert "PHASE must be one of legacy, new, not 'New'" in message
+    assert Environment({}).choice("PHASE", ("legacy", "new")) == "legacy"
+    assert Environment({"PHASE": "new"}).choice("PHASE", ("legacy", "new")) == "new"
+
+
 def test_a_start_without_settings_names_everything_that_is_missing():
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     run = subprocess.run(

@@ -130,16 +130,13 @@ pub(crate) async fn run(pool: &PgPool, domains: &Domains, args: &ArgMatches) -> 
         Action::Start {
             domain,
             ways,
-            dry_run: true,
+            dry_run,
             json,
         } => {
-            let _ = ways;
-            check(domains.link(&domain)?, json).await
-        }
-        Action::Start {
-            domain, ways, json, ..
-        } => {
             let link = domains.link(&domain)?;
+            if dry_run {
+                return check(link, json).await;
+            }
             let findings = orders::start(pool, link, ways.into(), &actor).await?;
             show::started(&domain, &findings, json)
         }

@@ -43,9 +43,9 @@ pub(crate) async fn check(link: &Link) -> Result<Vec<Finding>> {
 
 /// Starts a sync, or changes its ways; a mapping that does not fit is refused.
 pub(crate) async fn start(pool: &PgPool, link: &Link, ways: Ways, actor: &str) -> Result<Vec<Finding>> {
-    let before = store::order(pool, &link.mapping.domain).await?;
-    // What is under way was checked, and finds out by itself what changes.
-    if before.is_none() {
+    // What is under way was checked, and finds out by itself what changes. An order alone is not: a stop may have died after it had
+    // removed the streams.
+    if status::status(link).await?.is_empty() {
         let findings = check(link).await?;
         if findings.iter().any(|finding| finding.is_fatal) {
             return Ok(findings);
