@@ -9,7 +9,7 @@ use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use futures::StreamExt;
@@ -17,6 +17,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use super::unread;
 use crate::auth::Verifier;
 use crate::config::HttpConfig;
 use crate::problem::{INTERNAL, Kind, Problem, REQUEST_TIMEOUT, TIMEOUT};
@@ -38,6 +39,7 @@ pub(crate) fn public(router: Router, config: &HttpConfig, verifier: Option<Verif
         .layer(from_fn_with_state(config.request_timeout(), deadline))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(limit, problems))
+        .layer(from_fn(unread::read))
         // What is somebody's own, and may be old in a moment, is for no cache (RFC 9111 §5.2.2.5).
         .layer(SetResponseHeaderLayer::if_not_present(
             CACHE_CONTROL,

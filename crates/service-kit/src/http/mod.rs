@@ -4,6 +4,7 @@ mod health;
 mod layers;
 mod metrics;
 mod server;
+mod unread;
 
 pub(crate) use health::Health;
 pub(crate) use layers::public;

@@ -64,6 +64,38 @@ async fn a_body_that_arrived_is_not_the_clients_fault() {
 }
 
 #[tokio::test]
+async fn a_refusal_waits_until_the_body_is_sent() {
+    const HALF: usize = 100_000;
+    for (path, limit, status) in [("echo", "16", "413"), ("nowhere", "1000000", "404")] {
+        let service = serve(&[("http.body_limit_bytes", limit)]).await;
+        let mut stream = TcpStream::connect(service.address()).await.unwrap();
+        let head = format!(
+            "POST /{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            2 * HALF
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; HALF]).await.unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(100), stream.readable()).await;
+        assert!(early.is_err(), "{path}: answered, and closed, before it was sent");
+        stream.write_all(&vec![b' '; HALF]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_asks_before_it_sends_is_answered_at_once() {
+    let service = serve(&[("http.body_limit_bytes", "16")]).await;
+    let answer = exchange(
+        service.address(),
+        b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 100000\r\n\r\n",
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_chunked_body_is_limited_too() {
     let service = serve(&[("http.body_limit_bytes", "16")]).await;
     let answer = exchange(
