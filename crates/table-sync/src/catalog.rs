@@ -118,6 +118,23 @@ pub(crate) async fn table(connection: &mut PgConnection, name: &str) -> Result<O
     }))
 }
 
+/// Whether the changes of a table go out by a publication.
+pub(crate) async fn is_published(
+    connection: &mut PgConnection,
+    name: &str,
+    publication: &str,
+) -> Result<bool, Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+         WHERE p.pubname = $2 AND r.prrelid = to_regclass($1))",
+    )
+    .bind(sql::table(name))
+    .bind(publication)
+    .fetch_one(connection)
+    .await
+    .doing(|| format!("looking at publication {publication}"))
+}
+
 impl LiveTable {
     pub(crate) fn column(&self, name: &str) -> Option<&LiveColumn> {
         self.columns.iter().find(|column| column.name == name)

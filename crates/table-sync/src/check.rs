@@ -190,7 +190,7 @@ async fn shapes(
         for column in drift::missing(table, direction, live) {
             findings.push(fatal(table, Some(&column), format!("{name} has no such column")));
         }
-        findings.extend(keyed(table, direction, live, name));
+        findings.extend(drift::keyless(table, direction, live).map(|problem| fatal(table, None, problem)));
     }
     findings.extend(same_kinds(table, here, there));
     for (written, live, left_out) in [
@@ -251,37 +251,6 @@ async fn occupied(
         is_fatal: false,
         ..fatal(table, None, problem.to_owned())
     }))
-}
-
-/// Whether a change of a row says which row it is.
-fn keyed(table: &Table, direction: Direction, live: &LiveTable, name: &str) -> Option<Finding> {
-    let key: Vec<&String> = table
-        .key
-        .iter()
-        .map(|(source, target)| {
-            if direction == Direction::Forward {
-                source
-            } else {
-                target
-            }
-        })
-        .collect();
-    let mut primary: Vec<&String> = live.primary_key.iter().collect();
-    primary.sort_unstable();
-    let mut wanted = key.clone();
-    wanted.sort_unstable();
-    let problem = if primary != wanted {
-        format!(
-            "the key of the mapping is ({}), the primary key of {name} is ({})",
-            sql::list(key),
-            sql::list(&live.primary_key)
-        )
-    } else if !matches!(live.replica_identity, 'd' | 'f') {
-        format!("deletes in {name} would not say which row: ALTER TABLE {name} REPLICA IDENTITY DEFAULT")
-    } else {
-        return None;
-    };
-    Some(fatal(table, None, problem))
 }
 
 /// Of columns that are carried as they are.

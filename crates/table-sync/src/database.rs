@@ -127,6 +127,17 @@ impl Link {
             .doing(|| format!("removing origin {origin}"))
     }
 
+    /// Whether this link wrote what is marked with this origin, and not one whose name begins like its own.
+    pub(crate) fn is_origin(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(&self.origin_prefix());
+        rest.and_then(|rest| rest.split_once('_'))
+            .is_some_and(|(direction, _)| {
+                [Direction::Forward, Direction::Back]
+                    .map(Direction::name)
+                    .contains(&direction)
+            })
+    }
+
     fn origin(&self, direction: Direction, worker: &str) -> String {
         format!("{}{}_{worker}", self.origin_prefix(), direction.name())
     }

@@ -6,6 +6,7 @@ use crate::apply::TablePlan;
 use crate::catalog::{self, LiveTable};
 use crate::error::Error;
 use crate::mapping::{Direction, Flow, Table};
+use crate::sql;
 
 /// The table's plan as the databases are now; `Err` within `Ok` says what the mapping has no answer to.
 pub(crate) async fn look(
@@ -37,6 +38,9 @@ pub(crate) async fn look(
             "table {from_name} has no column {} any more, which the mapping carries",
             gone.join(", ")
         )));
+    }
+    if let Some(problem) = keyless(table, direction, &live_from) {
+        return Ok(Err(problem));
     }
     Ok(TablePlan::new(Flow::new(table, direction), live_from, live_to).map_err(|error| error.to_string()))
 }
@@ -72,4 +76,31 @@ pub(crate) fn missing(table: &Table, direction: Direction, live: &LiveTable) -> 
         .filter(|name| live.column(name).is_none())
         .cloned()
         .collect()
+}
+
+/// Why a change of a row would not say which row it is, where it would not.
+pub(crate) fn keyless(table: &Table, direction: Direction, live: &LiveTable) -> Option<String> {
+    let (name, mut wanted): (_, Vec<&String>) = match direction {
+        Direction::Forward => (
+            &table.source,
+            table.key.iter().map(|(source, _)| source).collect(),
+        ),
+        Direction::Back => (
+            &table.target,
+            table.key.iter().map(|(_, target)| target).collect(),
+        ),
+    };
+    let told = sql::list(&wanted);
+    let mut primary: Vec<&String> = live.primary_key.iter().collect();
+    primary.sort_unstable();
+    wanted.sort_unstable();
+    if primary != wanted {
+        let key = sql::list(&live.primary_key);
+        return Some(format!(
+            "the key of the mapping is ({told}), the primary key of {name} is ({key})"
+        ));
+    }
+    (!matches!(live.replica_identity, 'd' | 'f')).then(|| {
+        format!("deletes in {name} would not say which row: ALTER TABLE {name} REPLICA IDENTITY DEFAULT")
+    })
 }

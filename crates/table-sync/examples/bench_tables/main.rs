@@ -1,15 +1,17 @@
 //! How fast tables are copied, followed and compared, and what that costs whoever uses the legacy database meanwhile.
 //!
-//! `cargo xtask bench sync` and `cargo xtask bench validate`, or
-//! `cargo run --release -p banyan-table-sync --example bench_tables -- sync|validate [--json] [--only PART] [--rounds N]`.
+//! `cargo xtask bench sync`, `validate` and `sync-load`, or
+//! `cargo run --release -p banyan-table-sync --example bench_tables -- sync|validate|load [--json] [--only PART] [--rounds N]`.
 //!
 //! Two PostgreSQL servers of its own, the legacy one and the service's, with the settings of the local stack (commits wait for the disk)
-//! and 1 GB of shared buffers each. They share the machine, and its disk, with the sync and with whoever writes. The table is the payments' as it
-//! is, made from the service's migrations. What is compared takes turns, so that whatever else the machine does meets both alike.
+//! and 1 GB of shared buffers each. They share the machine, and its disk, with the sync and with whoever writes; for `load` they are
+//! apart, as in earnest (`--machines one`: they are not). The table is the payments' as it is, made from the service's migrations. What
+//! is compared takes turns, so that whatever else the machine does meets both alike.
 
 mod changes;
 mod legacy;
 mod limits;
+mod machines;
 mod pgbench;
 mod probes;
 mod report;
@@ -22,7 +24,7 @@ use clap::{Parser, ValueEnum};
 
 use limits::Limits;
 use report::Report;
-use stage::Stage;
+use stage::{Machines, Stage};
 
 #[derive(Parser)]
 #[command(about = "Tables kept in step: rates, lag, and what it costs the legacy side")]
@@ -44,16 +46,21 @@ struct Arguments {
     /// Payments in the part `memory`.
     #[arg(long, default_value_t = 10_000_000)]
     many_rows: u64,
+    /// Where the servers are; by default two for `load` and one for the others.
+    #[arg(long)]
+    machines: Option<Machines>,
     #[command(flatten)]
     limits: Limits,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
 enum What {
-    /// The copy, the changes, and what they cost.
+    /// The copy and the changes.
     Sync,
     /// The full validation.
     Validate,
+    /// What all of it costs those who use the legacy database.
+    Load,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq, ValueEnum)]
@@ -73,8 +80,9 @@ enum Part {
 impl Part {
     const fn of(what: What) -> &'static [Self] {
         match what {
-            What::Sync => &[Self::Snapshot, Self::Changes, Self::Legacy],
+            What::Sync => &[Self::Snapshot, Self::Changes],
             What::Validate => &[Self::Full, Self::Memory],
+            What::Load => &[Self::Legacy],
         }
     }
 }
@@ -92,11 +100,12 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
-    let stage = Stage::start(arguments.rows).await?;
-    let name = match arguments.what {
-        What::Sync => "sync",
-        What::Validate => "validate",
+    let (name, usual) = match arguments.what {
+        What::Sync => ("sync", Machines::One),
+        What::Validate => ("validate", Machines::One),
+        What::Load => ("sync-load", Machines::Two),
     };
+    let stage = Stage::start(arguments.rows, arguments.machines.unwrap_or(usual)).await?;
     let mut report = Report::new(name, stage.environment().await?);
     for part in Part::of(arguments.what) {
         if arguments.only.is_some_and(|only| only != *part) {

@@ -7,7 +7,8 @@ use anyhow::{Context as _, ensure};
 use banyan_local_stack::postgres::binaries;
 use tokio::process::Command;
 
-use crate::stage::{Stage, payments};
+use crate::machines::Machine;
+use crate::stage::{Machines, Stage, payments};
 
 /// Rows that a transaction of [`many_rows`] changes.
 pub(crate) const ROWS_EACH: u64 = 20;
@@ -70,7 +71,11 @@ impl Load {
         let dir = tempfile::tempdir_in(stage.dir.path())?;
         let log = dir.path().join("log");
         let seconds = (self.warm_up + self.window).as_secs();
-        let mut command = Command::new(binaries()?.join("pgbench"));
+        let program = binaries()?.join("pgbench");
+        let mut command = match stage.machines {
+            Machines::One => Command::new(program),
+            Machines::Two => Machine::Legacy.command(&program)?,
+        };
         command.args(["--no-vacuum", "--protocol=prepared", "--client=16", "--jobs=1"]);
         command.args(["--max-tries=3", "--log"]);
         command.arg(format!("--log-prefix={}", log.display()));

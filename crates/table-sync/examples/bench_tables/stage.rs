@@ -1,6 +1,7 @@
 //! Two servers with a table of payments.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::limits::unlimited_copy;
+use crate::machines::{MEMORY, Machine};
 use crate::running::Running;
 
 const MAPPING: &str = include_str!("mapping.toml");
@@ -30,7 +32,19 @@ pub(crate) struct Stage {
     /// Payments on the legacy side at the beginning.
     pub(crate) rows: u64,
     pub(crate) link: Link,
+    /// Of the legacy server and its load.
     pub(crate) dir: tempfile::TempDir,
+    _service_dir: tempfile::TempDir,
+    pub(crate) machines: Machines,
+}
+
+/// Where the servers are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Machines {
+    /// They share cores and disk with each other and with the sync.
+    One,
+    /// See [`crate::machines`].
+    Two,
 }
 
 /// A server, and its database of the bench.
@@ -88,16 +102,20 @@ impl Server {
 }
 
 impl Stage {
-    pub(crate) async fn start(rows: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn start(rows: u64, machines: Machines) -> anyhow::Result<Self> {
         eprintln!("starting two PostgreSQL, with {rows} payments in the first …");
-        let dir = tempfile::tempdir().context("no temporary directory")?;
-        // The servers run as other accounts where this runs as root.
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711))?;
-        let (legacy, service) = (dir.path().join("legacy"), dir.path().join("service"));
-        let (legacy, service) = tokio::try_join!(
-            Server::start(&legacy, &[include_str!("legacy.sql")]),
-            Server::start(&service, &MIGRATIONS),
-        )?;
+        let dir = directory(&std::env::temp_dir())?;
+        let service_dir = if machines == Machines::Two {
+            Machine::Legacy.enter()?;
+            directory(Path::new(MEMORY))?
+        } else {
+            directory(&std::env::temp_dir())?
+        };
+        let legacy = Server::start(&dir.path().join("server"), &[include_str!("legacy.sql")]).await?;
+        if machines == Machines::Two {
+            Machine::New.enter()?;
+        }
+        let service = Server::start(&service_dir.path().join("server"), &MIGRATIONS).await?;
         let mapping = Mapping::parse(MAPPING)?;
         let link = link("payments", mapping, &legacy, &service);
         let stage = Self {
@@ -106,6 +124,8 @@ impl Stage {
             rows,
             link,
             dir,
+            _service_dir: service_dir,
+            machines,
         };
         stage.add_payments(1, rows).await?;
         stage.rest().await?;
@@ -207,8 +227,16 @@ impl Stage {
                 load.split(' ').next().unwrap_or_default().to_owned(),
             ),
             ("payments", self.rows.to_string()),
+            ("machines", format!("{:?}", self.machines).to_lowercase()),
         ])
     }
+}
+
+/// The servers run as other accounts where this runs as root.
+fn directory(parent: &Path) -> anyhow::Result<tempfile::TempDir> {
+    let dir = tempfile::tempdir_in(parent).context("no temporary directory")?;
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o711))?;
+    Ok(dir)
 }
 
 /// Inserts a payment for each of these numbers.

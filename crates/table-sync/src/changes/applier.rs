@@ -5,29 +5,26 @@ use std::time::{Duration, Instant};
 
 use pgwire_replication::Lsn;
 use sqlx::{Connection as _, PgConnection};
-use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::guard::{self, Guard};
 use super::pending::{Batch, Pending, Reached, RowId};
 use super::visible::visible;
 use crate::apply::{Side, TablePlan};
-use crate::catalog;
 use crate::database::Link;
-use crate::drift;
 use crate::error::{Doing as _, Error, is_of_a_row, is_of_the_schema, is_unique_violation, told};
 use crate::key::Key;
 use crate::mapping::Direction;
-use crate::state::{self, Reason, TableState};
+use crate::state::{self, Reason};
 
 /// Rows of a transaction.
-const STEP: usize = 1_000;
+pub(super) const STEP: usize = 1_000;
+
+/// The shortest time between two transactions: what a constant load writes meanwhile goes together, and costs both servers less.
+const PACE: Duration = Duration::from_millis(20);
 
 /// How often what is held back is tried again, and an idle position recorded.
-const AGAIN: Duration = Duration::from_secs(10);
-
-/// Rows held back that are tried at once.
-const AGAIN_ROWS: i64 = 1_000;
+pub(super) const AGAIN: Duration = Duration::from_secs(10);
 
 pub(super) struct Applier<'a> {
     pub(super) link: &'a Link,
@@ -73,9 +70,12 @@ impl Applier<'_> {
         let mut looked_again = Instant::now();
         loop {
             let batch = tokio::time::timeout(AGAIN, self.pending.take()).await;
+            let pace = tokio::time::sleep(PACE);
             if let Ok(batch) = batch {
+                self.tell_open();
                 self.carry_batch(batch).await?;
                 self.pending.done();
+                self.tell_open();
             }
             if looked_again.elapsed() >= AGAIN {
                 if let Some(idle) = self.idle.take() {
@@ -84,7 +84,14 @@ impl Applier<'_> {
                 self.try_again().await?;
                 looked_again = Instant::now();
             }
+            pace.await;
         }
+    }
+
+    fn tell_open(&self) {
+        #[allow(clippy::cast_precision_loss, reason = "some 100,000 at most")]
+        let open = self.pending.count() as f64;
+        metrics::gauge!("banyan_sync_open_rows", "stream" => self.stream.to_owned()).set(open);
     }
 
     async fn carry_batch(&mut self, batch: Batch) -> Result<(), Error> {
@@ -93,6 +100,9 @@ impl Applier<'_> {
             .doing(|| format!("waiting for the changes of {}", self.stream))?;
         for table in &batch.described {
             self.look_at(*table).await?;
+        }
+        for (table, problem) in &batch.broken {
+            self.stop(*table, problem).await?;
         }
         for table in &batch.emptied {
             self.whole(*table, Mode::Changed, &[Side::Written]).await?;
@@ -312,79 +322,11 @@ impl Applier<'_> {
         Ok(going)
     }
 
-    async fn stop(&mut self, table: usize, problem: &str) -> Result<(), Error> {
-        let name = &self.plans[table].flow.table;
-        tracing::error!(stream = self.stream, table = name, problem, "a table is stopped");
-        self.pending.stop(table, true);
-        state::set_stopped(&mut self.to, self.stream, name, Some(problem), None)
-            .await
-            .doing(|| format!("stopping table {name}"))
-    }
-
-    /// A table was altered, or is seen for the first time.
-    async fn look_at(&mut self, table: usize) -> Result<(), Error> {
-        let mapped = &self.link.mapping.tables[table];
-        let looked = drift::look(mapped, self.direction, &mut self.from, &mut self.to).await?;
-        let plan = match looked {
-            Ok(plan) => plan,
-            Err(problem) => return self.stop(table, &problem).await,
-        };
-        let name = plan.flow.table.clone();
-        let states = state::tables(&mut self.to, self.stream).await?;
-        let before = states.iter().find(|state| state.name == name);
-        let columns = plan.from.as_json();
-        let is_other = before.is_some_and(|before| before.stopped.is_some() || before.columns != columns);
-        self.plans[table] = plan;
-        self.pending.stop(table, false);
-        if is_other {
-            // To fill a new column, or to turn a type into another, changes no row in the log.
-            tracing::warn!(
-                stream = self.stream,
-                table = name,
-                "the table was altered: all of its rows are carried again"
-            );
-            self.whole(table, Mode::Whole, &[Side::Read, Side::Written])
-                .await?;
-        }
-        if !self.pending.is_stopped(table) {
-            state::set_stopped(&mut self.to, self.stream, &name, None, Some(&columns))
-                .await
-                .doing(|| format!("letting table {name} run"))?;
-        }
-        Ok(())
-    }
-
-    /// Carries all rows of a table that are on these sides.
-    async fn whole(&mut self, table: usize, mode: Mode, sides: &[Side]) -> Result<(), Error> {
-        for side in sides {
-            let mut above: Option<Key> = None;
-            loop {
-                let plan = &self.plans[table];
-                let connection = match side {
-                    Side::Read => &mut self.from,
-                    Side::Written => &mut self.to,
-                };
-                let keys = plan
-                    .keys(connection, *side, above.as_ref(), None, Some(STEP))
-                    .await
-                    .doing(|| format!("reading the keys of table {}", plan.flow.table))?;
-                above = keys.last().cloned();
-                if above.is_none() {
-                    break;
-                }
-                // That the source lacks a row that was made here may say only that nobody has carried it yet.
-                let spared =
-                    *side == Side::Written && mode == Mode::Whole && self.direction == Direction::Forward;
-                let keys = keys
-                    .into_iter()
-                    .filter(|key| !(spared && key.is_born_in_target()));
-                self.carry_all(keys.map(|key| (table, key)), mode).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn carry_all(&mut self, rows: impl IntoIterator<Item = RowId>, mode: Mode) -> Result<(), Error> {
+    pub(super) async fn carry_all(
+        &mut self,
+        rows: impl IntoIterator<Item = RowId>,
+        mode: Mode,
+    ) -> Result<(), Error> {
         self.mode = mode;
         for step in self.in_steps(rows) {
             self.carry(step, None).await?;
@@ -408,47 +350,6 @@ impl Applier<'_> {
             other.release(&(*table, key.clone()));
         }
         Ok(())
-    }
-
-    /// What was held back, once more: tables whose schema was mended, and rows that were not taken.
-    async fn try_again(&mut self) -> Result<(), Error> {
-        for state in state::tables(&mut self.to, self.stream).await? {
-            let place = self.plans.iter().position(|plan| plan.flow.table == state.name);
-            let Some(table) = place else { continue };
-            // An altered table that nobody writes tells nothing in the log.
-            if state.stopped.is_some() || self.is_altered(table, &state).await? {
-                self.look_at(table).await?;
-            }
-            if !self.pending.is_stopped(table) {
-                self.try_table_again(table).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn is_altered(&mut self, table: usize, state: &TableState) -> Result<bool, Error> {
-        let mapped = &self.link.mapping.tables[table];
-        let name = match self.direction {
-            Direction::Forward => &mapped.source,
-            Direction::Back => &mapped.target,
-        };
-        let live = catalog::table(&mut self.from, name).await?;
-        Ok(live.is_none_or(|live| live.as_json() != state.columns))
-    }
-
-    async fn try_table_again(&mut self, table: usize) -> Result<(), Error> {
-        let name = self.plans[table].flow.table.clone();
-        let before = OffsetDateTime::now_utc() - AGAIN;
-        loop {
-            let keys = state::held(&mut self.to, self.stream, &name, before, AGAIN_ROWS)
-                .await
-                .doing(|| format!("reading what is held back of table {name}"))?;
-            if keys.is_empty() || self.pending.is_stopped(table) {
-                return Ok(());
-            }
-            self.carry_all(keys.into_iter().map(|key| (table, key)), Mode::Again)
-                .await?;
-        }
     }
 }
 

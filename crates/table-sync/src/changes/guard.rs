@@ -7,9 +7,11 @@
 //! Where both came to the same there is nothing to decide: both delete what is old, both erase a user.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::time::timeout;
 
 use super::MARK;
 use super::pending::{Pending, RowId};
@@ -17,6 +19,9 @@ use crate::apply::TablePlan;
 use crate::error::is_of_a_row;
 use crate::key::Key;
 use crate::state::{self, Reason};
+
+/// How long rows are locked at first while the other direction reads on; doubled each time, so that it ends under any load.
+const FIRST_BOUND: Duration = Duration::from_millis(250);
 
 pub(super) struct Guard<'a> {
     /// The other direction's.
@@ -30,6 +35,9 @@ pub(super) struct Guard<'a> {
 impl Guard<'_> {
     /// Which of these rows changed on the written side too; `only_new` leaves out those that the other direction holds back. They are
     /// locked in the caller's transaction.
+    ///
+    /// While the other direction reads on, whoever wants to write them waits. In the middle of a large transaction that may take long,
+    /// so they are let go meanwhile and locked again.
     pub(super) async fn contested(
         &mut self,
         to: &mut PgConnection,
@@ -37,21 +45,42 @@ impl Guard<'_> {
         rows: &[(usize, Vec<Key>)],
         only_new: bool,
     ) -> Result<Vec<RowId>, sqlx::Error> {
-        for (table, keys) in rows {
-            plans[*table].lock(to, keys).await?;
+        let mut bound = FIRST_BOUND;
+        loop {
+            let mut locked = to.begin().await?;
+            for (table, keys) in rows {
+                plans[*table].lock(&mut locked, keys).await?;
+            }
+            self.mark().await?;
+            if timeout(bound, self.catch_up()).await.is_ok() {
+                locked.commit().await?;
+                break;
+            }
+            locked.rollback().await?;
+            self.catch_up().await;
+            bound *= 2;
         }
+        let ids: Vec<RowId> = rows
+            .iter()
+            .flat_map(|(table, keys)| keys.iter().map(|key| (*table, key.clone())))
+            .collect();
+        Ok(self.other.open_among(&ids, only_new))
+    }
+
+    /// Puts the next mark into the log that the other direction reads.
+    async fn mark(&mut self) -> Result<(), sqlx::Error> {
         self.last_mark += 1;
         sqlx::query("SELECT pg_logical_emit_message(true, $1, $2)")
             .bind(MARK)
             .bind(format!("{}{}", self.prefix, self.last_mark))
             .execute(&mut self.marker)
             .await?;
+        Ok(())
+    }
+
+    /// Waits until the other direction has read up to the last mark.
+    async fn catch_up(&self) {
         self.other.passed(self.last_mark).await;
-        let ids: Vec<RowId> = rows
-            .iter()
-            .flat_map(|(table, keys)| keys.iter().map(|key| (*table, key.clone())))
-            .collect();
-        Ok(self.other.open_among(&ids, only_new))
     }
 }
 

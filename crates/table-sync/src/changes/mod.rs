@@ -17,6 +17,7 @@ mod pending;
 mod reader;
 mod settle;
 mod slot;
+mod tables;
 mod untangle;
 mod visible;
 

@@ -1,6 +1,6 @@
 //! Rows that changed and are not carried yet: filled by the reader, emptied by the applier, looked into by the other direction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pgwire_replication::Lsn;
@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) writers: HashSet<u32>,
     /// Tables that were altered, or are seen for the first time.
     pub(crate) described: HashSet<usize>,
+    /// Tables whose changes cannot be followed, and why.
+    pub(crate) broken: BTreeMap<usize, &'static str>,
     /// Conflicts that this direction's version is to win.
     pub(crate) decided: HashSet<RowId>,
     pub(crate) position: Option<Reached>,
@@ -136,6 +138,12 @@ impl Pending {
 
     pub(crate) fn describe(&self, table: usize) {
         self.lock().coming.described.insert(table);
+        self.came.notify_one();
+    }
+
+    /// Of the reader: a change of this table is lost. Its rows are carried again, all of them, when it is described anew.
+    pub(crate) fn break_off(&self, table: usize, problem: &'static str) {
+        self.lock().coming.broken.insert(table, problem);
     }
 
     /// Of the reader: all up to here is in.
@@ -168,8 +176,10 @@ impl Pending {
             {
                 let mut inner = self.lock();
                 let coming = &inner.coming;
-                let something =
-                    coming.position.is_some() || !coming.rows.is_empty() || !coming.emptied.is_empty();
+                let something = coming.position.is_some()
+                    || !coming.rows.is_empty()
+                    || !coming.emptied.is_empty()
+                    || !coming.described.is_empty();
                 if something {
                     let batch = std::mem::take(&mut inner.coming);
                     inner.going.clone_from(&batch.rows);

@@ -39,6 +39,25 @@ struct Known {
     key: Vec<usize>,
 }
 
+/// What stops a table whose changes cannot be told apart.
+const NO_KEY: &str = "a change does not say which row it is of: the key or the replica identity was altered";
+
+impl Known {
+    /// The rows that a change is about: two where it changed the key. `None` where it does not say.
+    fn rows(&self, tuples: [Option<Tuple<'_>>; 2]) -> Option<Vec<RowId>> {
+        let mut rows = Vec::with_capacity(2);
+        for tuple in tuples.into_iter().flatten() {
+            let value = |place: &usize| tuple.0.get(*place).copied().flatten().map(str::to_owned);
+            let key: Option<Vec<String>> = self.key.iter().map(value).collect();
+            let row = (self.table, Key::new(key?));
+            if !rows.contains(&row) {
+                rows.push(row);
+            }
+        }
+        Some(rows)
+    }
+}
+
 impl<'a> Reader<'a> {
     pub(super) fn new(
         link: &'a Link,
@@ -98,7 +117,7 @@ impl<'a> Reader<'a> {
                 self.in_transaction = true;
             }
             ReplicationEvent::XLogData { data, .. } => match decode(&data)? {
-                Message::Origin(name) => self.ours = name.starts_with(&self.link.origin_prefix()),
+                Message::Origin(name) => self.ours = self.link.is_origin(name),
                 Message::Relation(relation) => self.learn(&relation),
                 Message::Truncate(relations) if !self.ours => {
                     for known in relations.iter().filter_map(|id| self.relations.get(id)).flatten() {
@@ -106,8 +125,13 @@ impl<'a> Reader<'a> {
                     }
                 }
                 Message::Change { relation, old, new } if !self.ours => {
-                    let rows = self.rows(relation, [old, new])?;
-                    self.pending.add(self.writer, rows, self.other).await;
+                    let Some(known) = self.relations.get(&relation).and_then(Option::as_ref) else {
+                        return Ok(());
+                    };
+                    match known.rows([old, new]) {
+                        Some(rows) => self.pending.add(self.writer, rows, self.other).await,
+                        None => self.pending.break_off(known.table, NO_KEY),
+                    }
                 }
                 _ => {}
             },
@@ -159,29 +183,6 @@ impl<'a> Reader<'a> {
             self.pending.describe(known.table);
         }
         self.relations.insert(relation.id, known);
-    }
-
-    /// The rows that a change is about: two where it changed the key.
-    fn rows(&self, relation: u32, tuples: [Option<Tuple<'_>>; 2]) -> Result<Vec<RowId>, Error> {
-        let Some(known) = self.relations.get(&relation).and_then(Option::as_ref) else {
-            return Ok(Vec::new());
-        };
-        let mut rows = Vec::with_capacity(2);
-        for tuple in tuples.into_iter().flatten() {
-            let value = |place: &usize| tuple.0.get(*place).copied().flatten().map(str::to_owned);
-            let key: Option<Vec<String>> = known.key.iter().map(value).collect();
-            let key = key.ok_or_else(|| {
-                let table = &self.plans[known.table].flow.from;
-                Error::Table(format!(
-                    "a change of table {table} does not say which row: its replica identity or its key was altered"
-                ))
-            })?;
-            let row = (known.table, Key::new(key));
-            if !rows.contains(&row) {
-                rows.push(row);
-            }
-        }
-        Ok(rows)
     }
 
     /// What this sync wrote into the log for itself.

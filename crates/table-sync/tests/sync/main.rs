@@ -1,5 +1,6 @@
 //! The engine against real databases.
 
+mod broken_off;
 mod changes;
 mod check;
 mod only;

@@ -178,7 +178,11 @@ impl Shop {
     }
 
     pub(crate) fn start(&self, ways: Ways) -> Running {
-        self.start_with(ways, snapshot::Limits::default())
+        let limits = snapshot::Limits {
+            pause_percent: 0,
+            ..snapshot::Limits::default()
+        };
+        self.start_with(ways, limits)
     }
 
     pub(crate) fn start_with(&self, ways: Ways, limits: snapshot::Limits) -> Running {
