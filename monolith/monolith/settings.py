@@ -113,8 +113,8 @@ STRIPE_TEST_CARD_ALIASES: dict[str, str] = (
     {} if STRIPE_API_BASE == "https://api.stripe.com" else {"pm_card_chargeDeclined": "pm_card_chargeCustomerFail"}
 )
 
-# Where the payments domain is on its way to the service of that name: legacy, shadow, ramp, new, retired. It decides which rows
-# the jobs here work off.
+# Where the payments domain is on its way to the service of that name: legacy, shadow, ramp, new, retired. It decides
+# which rows the jobs here work off.
 PAYMENTS_PHASE = env.choice("PAYMENTS_PHASE", ("legacy", "shadow", "ramp", "new", "retired"))
 
 # --- Mail -------------------------------------------------------------------------------------

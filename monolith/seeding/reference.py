@@ -42,32 +42,17 @@ def write_coupons(sheets: Sheets, clock: Clock) -> None:
     """Coupons of every kind: for ever, over, limited, withdrawn."""
     coupons = sheets.of(
         Coupon,
-        "id code percent_off amount_off currency duration max_redemptions times_redeemed valid_until is_active"
-        " created_at",
+        "id code percent_off amount_off currency duration max_redemptions valid_until is_active created_at",
     )
     forever, once, since = Duration.FOREVER.value, Duration.ONCE.value, clock.at(HOUR)
     over = clock.at(DAYS // 2 * DAY)
     for row in (
-        f"PARTNER20\t20\t{NULL}\t{NULL}\t{forever}\t{NULL}\t0\t{NULL}\tt",
-        f"SUMMER5\t{NULL}\t5.00\tEUR\t{once}\t{NULL}\t0\t{over}\tt",
-        f"FIRST100\t15\t{NULL}\t{NULL}\t{once}\t100\t0\t{NULL}\tt",
-        f"STAFF50\t50\t{NULL}\t{NULL}\t{forever}\t{NULL}\t0\t{NULL}\tf",
+        f"PARTNER20\t20\t{NULL}\t{NULL}\t{forever}\t{NULL}\t{NULL}\tt",
+        f"SUMMER5\t{NULL}\t5.00\tEUR\t{once}\t{NULL}\t{over}\tt",
+        f"FIRST100\t15\t{NULL}\t{NULL}\t{once}\t100\t{NULL}\tt",
+        f"STAFF50\t50\t{NULL}\t{NULL}\t{forever}\t{NULL}\t{NULL}\tf",
     ):
         coupons.add(f"{coupons.next_id()}\t{row}\t{since}\n")
-
-
-def count_redemptions(cursor: CursorWrapper) -> None:
-    """A coupon is used when the first invoice is paid."""
-    cursor.execute(
-        """
-        UPDATE payments_coupon AS coupon SET times_redeemed = used.times
-        FROM (
-            SELECT coupon_id, count(*) AS times FROM payments_subscription
-            WHERE coupon_id IS NOT NULL AND status NOT IN ('incomplete', 'incomplete_expired') GROUP BY coupon_id
-        ) AS used
-        WHERE used.coupon_id = coupon.id
-        """
-    )
 
 
 def write_rates(sheets: Sheets, clock: Clock, tariffs: list[Tariff], rng: Random) -> None:

@@ -134,7 +134,6 @@ class _Run:
             self.summary.rows |= ledger.book(self.cursor)
         with self._step("daily revenue"):
             self.summary.rows["reporting_daily_revenue"] = reports.roll_up(self.clock)
-        reference.count_redemptions(self.cursor)
         with self._step("rules of the ledger"):
             checks.check(self.cursor)
         with self._step("indexes and foreign keys put back"):

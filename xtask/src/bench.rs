@@ -20,7 +20,7 @@ struct Bench {
 }
 
 /// Add a line to add a measurement.
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "relay",
         package: "banyan-messaging",
@@ -61,6 +61,13 @@ const BENCHES: [Bench; 6] = [
         package: "banyan-table-sync",
         example: "bench_tables",
         arguments: &["validate"],
+        programs: false,
+    },
+    Bench {
+        name: "sync-load",
+        package: "banyan-table-sync",
+        example: "bench_tables",
+        arguments: &["load"],
         programs: false,
     },
 ];

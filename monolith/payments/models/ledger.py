@@ -100,9 +100,7 @@ class LedgerTransaction(models.Model):
         Payout, on_delete=models.PROTECT, null=True, blank=True, related_name="ledger_transactions"
     )
     # What this one takes back, entry by entry.
-    reverses = models.OneToOneField(
-        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="reversed_by"
-    )
+    reverses = models.OneToOneField("self", on_delete=models.PROTECT, null=True, blank=True, related_name="reversed_by")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

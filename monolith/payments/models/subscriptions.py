@@ -60,7 +60,6 @@ class Coupon(models.Model):
     )
     duration = models.CharField(max_length=10, choices=Duration.choices, default=Duration.ONCE)
     max_redemptions = models.PositiveIntegerField(null=True, blank=True)
-    times_redeemed = models.PositiveIntegerField(default=0)
     valid_until = models.DateTimeField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -80,6 +79,12 @@ class Coupon(models.Model):
     def __str__(self) -> str:
         """The code."""
         return self.code
+
+    def is_used_up(self) -> bool:
+        """Whether as many subscriptions were paid with it as may be."""
+        never_paid = [SubscriptionStatus.INCOMPLETE, SubscriptionStatus.INCOMPLETE_EXPIRED]
+        most = self.max_redemptions
+        return most is not None and self.subscriptions.exclude(status__in=never_paid)[:most].count() >= most
 
 
 class SubscriptionStatus(models.TextChoices):

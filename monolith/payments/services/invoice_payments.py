@@ -5,12 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from banyan import publish_event
-from django.db.models import F
 
 from payments.models import (
     LIVE,
     RENEWABLE,
-    Coupon,
     Invoice,
     InvoiceStatus,
     Payment,
@@ -86,9 +84,7 @@ def mark_paid(invoice: Invoice, subscription: Subscription, now: datetime) -> No
 
 
 def _take_over(subscription: Subscription, now: datetime) -> None:
-    """End the subscription that this one replaces, and count its coupon as used."""
-    if subscription.coupon_id is not None:
-        Coupon.objects.filter(pk=subscription.coupon_id).update(times_redeemed=F("times_redeemed") + 1)
+    """End the subscription that this one replaces."""
     if subscription.replaces_id is not None:
         Subscription.objects.filter(pk=subscription.replaces_id, status__in=RENEWABLE).update(
             status=SubscriptionStatus.CANCELED, canceled_at=now, updated_at=now

@@ -157,7 +157,7 @@ def _coupon(order: Order, plan: Plan, now: datetime) -> Coupon | None:
         raise field_error("couponCode", "is not a coupon that can be used")
     if coupon.currency_id not in (None, plan.currency_id):
         raise field_error("couponCode", f"is for plans in {coupon.currency_id}")
-    if coupon.max_redemptions is not None and coupon.times_redeemed >= coupon.max_redemptions:
+    if coupon.is_used_up():
         raise field_error("couponCode", "has been used up")
     used = coupon.subscriptions.filter(user_id=order.user_id)
     if used.exclude(status=SubscriptionStatus.INCOMPLETE_EXPIRED).exists():

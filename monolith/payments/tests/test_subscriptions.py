@@ -116,7 +116,14 @@ def test_a_coupon_lowers_the_first_invoice(api, card, plan_id, code, discount, t
     assert subscribe(api, plan_id, card, couponCode=code).json()["couponCode"] == code
     (invoice,) = invoices(api)
     assert (invoice["discount"], invoice["total"]) == (discount, total)
-    assert Coupon.objects.get(code=code).times_redeemed == 1
+
+
+def test_the_last_use_of_a_coupon_is_one_users(api, card):
+    Coupon.objects.create(code="ONLY1", percent_off=5, max_redemptions=1)
+    assert subscribe(api, BASIC, card, couponCode="ONLY1").status_code == 201
+    other = sign_up("grace@example.com")
+    theirs = other.post("/api/payments/methods", {"stripePaymentMethodId": "pm_card_visa"}).json()["id"]
+    assert subscribe(other, BASIC, theirs, couponCode="ONLY1").status_code == 422
 
 
 def test_an_invoice_of_nothing_needs_no_payment(api, card):
@@ -146,7 +153,7 @@ def test_an_invoice_of_nothing_needs_no_payment(api, card):
 )
 def test_names_the_field_that_is_wrong(api, card, body, field):
     Coupon.objects.create(code="OLD", percent_off=5, valid_until=timezone.now())
-    Coupon.objects.create(code="GONE", percent_off=5, max_redemptions=1, times_redeemed=1)
+    Coupon.objects.create(code="GONE", percent_off=5, max_redemptions=0)
     answer = subscribe(api, BASIC, card, **body)
     assert answer.status_code == 422, answer.content
     assert [error["field"] for error in answer.json()["errors"]] == [field]

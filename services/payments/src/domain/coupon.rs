@@ -27,8 +27,6 @@ pub struct Coupon {
     pub duration: Duration,
     /// How often it can be used by all users together.
     pub max_redemptions: Option<i32>,
-    /// How often it was.
-    pub times_redeemed: i32,
     /// From when it cannot be used any more, UTC.
     pub valid_until: Option<OffsetDateTime>,
     /// False: it cannot be used any more.
@@ -53,22 +51,16 @@ pub enum CouponRefusal {
 }
 
 impl Coupon {
-    /// Whether it can be used now for a plan in that currency, by a user who has not used it before.
+    /// Whether it can be used now for a plan in that currency, if it is not used up, and the user has not used it before.
     ///
     /// # Errors
-    /// [`CouponRefusal`] but [`CouponRefusal::Used`].
+    /// [`CouponRefusal::Unknown`] and [`CouponRefusal::Currency`].
     pub fn check(&self, currency: CurrencyCode, now: OffsetDateTime) -> Result<(), CouponRefusal> {
         if !self.is_active || self.valid_until.is_some_and(|until| until <= now) {
             return Err(CouponRefusal::Unknown);
         }
         match self.currency {
             Some(own) if own != currency => Err(CouponRefusal::Currency(own)),
-            _ if self
-                .max_redemptions
-                .is_some_and(|most| self.times_redeemed >= most) =>
-            {
-                Err(CouponRefusal::UsedUp)
-            }
             _ => Ok(()),
         }
     }
@@ -98,19 +90,16 @@ mod tests {
             currency: None,
             duration: Duration::Once,
             max_redemptions: None,
-            times_redeemed: 0,
             valid_until: None,
             is_active: true,
         }
     }
 
     #[test]
-    fn a_coupon_is_for_its_time_its_currency_and_its_number_of_uses() {
+    fn a_coupon_is_for_its_time_and_its_currency() {
         let usd = code("USD");
         let limited = Coupon {
             currency: Some(usd),
-            max_redemptions: Some(2),
-            times_redeemed: 1,
             valid_until: Some(NOW + Span::MICROSECOND),
             ..coupon()
         };
@@ -137,13 +126,6 @@ mod tests {
                     ..limited
                 },
                 CouponRefusal::Currency(code("EUR")),
-            ),
-            (
-                Coupon {
-                    times_redeemed: 2,
-                    ..limited
-                },
-                CouponRefusal::UsedUp,
             ),
         ] {
             assert_eq!(changed.check(usd, NOW), Err(refusal), "{changed:?}");

@@ -11,7 +11,7 @@ use crate::domain::{
 
 macro_rules! coupon_columns {
     () => {
-        "id, percent_off, amount_off_minor, currency, duration, max_redemptions, times_redeemed, valid_until, is_active"
+        "id, percent_off, amount_off_minor, currency, duration, max_redemptions, valid_until, is_active"
     };
 }
 
@@ -32,7 +32,6 @@ impl FromRow<'_, PgRow> for Coupon {
             duration: Duration::from_name(row.try_get("duration")?)
                 .ok_or_else(|| unknown("coupon.duration"))?,
             max_redemptions: row.try_get("max_redemptions")?,
-            times_redeemed: row.try_get("times_redeemed")?,
             valid_until: row.try_get("valid_until")?,
             is_active: row.try_get("is_active")?,
         })
@@ -54,9 +53,9 @@ pub async fn get(connection: &mut PgConnection, id: i64) -> Result<Option<Coupon
     .await
 }
 
-/// The coupon with this code, locked to the end of the caller's transaction, so that the number of its uses stands still.
+/// The coupon with this code, locked to the end of the caller's transaction: whoever else wants to use it waits.
 ///
-/// Lock it after subscriptions, as whoever counts a use does.
+/// Lock it after subscriptions.
 ///
 /// # Errors
 /// The database's.
@@ -90,14 +89,22 @@ pub async fn is_used_by(
     .await
 }
 
-/// Counts a use.
+/// Whether it is used up by all users together: a use is a subscription whose first invoice was paid, on this side or the
+/// monolith's. Counted rather than kept as a number, which both sides would write at once.
 ///
 /// # Errors
 /// The database's.
-pub async fn redeem(connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE coupon SET times_redeemed = times_redeemed + 1 WHERE id = $1")
-        .bind(id)
-        .execute(connection)
-        .await?;
-    Ok(())
+pub async fn is_used_up(connection: &mut PgConnection, coupon: &Coupon) -> Result<bool, sqlx::Error> {
+    let Some(most) = coupon.max_redemptions else {
+        return Ok(false);
+    };
+    let uses: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM (SELECT FROM subscription
+           WHERE coupon_id = $1 AND status NOT IN ('incomplete', 'incomplete_expired') LIMIT $2) AS used",
+    )
+    .bind(coupon.id)
+    .bind(most)
+    .fetch_one(connection)
+    .await?;
+    Ok(uses >= i64::from(most))
 }

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use crate::domain::invoice::{Invoice, InvoiceStatus, of_payment_key};
 use crate::domain::payment::{Payment, PaymentStatus};
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
-use crate::storage::{coupon, invoice, invoice_payment, subscription};
+use crate::storage::{invoice, invoice_payment, subscription};
 use crate::use_cases::cancel_subscription::end_now;
 use crate::use_cases::{EFFECT_OWNER, Env};
 
@@ -137,9 +137,6 @@ pub(super) async fn mark_paid(
     subscription.run_for(invoice.period_start, invoice.period_end);
     subscription::save(connection, &subscription, now).await?;
     invoice::set_status(connection, invoice.id, InvoiceStatus::Paid, now).await?;
-    if let Some(coupon_id) = subscription.coupon_id.filter(|_| !is_renewal) {
-        coupon::redeem(connection, coupon_id).await?;
-    }
     // An invoice of nothing has no payment to tell of.
     if let Some(payment_id) = invoice.payment_id.filter(|_| is_renewal) {
         let event = SubscriptionRenewed {

@@ -279,6 +279,9 @@ impl Work<'_> {
         let coupon = coupon::lock(connection, &self.order.coupon_code).await?;
         let coupon = coupon.ok_or(CouponRefusal::Unknown)?;
         coupon.check(plan.currency, now)?;
+        if coupon::is_used_up(connection, &coupon).await? {
+            return Err(CouponRefusal::UsedUp.into());
+        }
         if coupon::is_used_by(connection, coupon.id, self.order.user_id).await? {
             return Err(CouponRefusal::Used.into());
         }

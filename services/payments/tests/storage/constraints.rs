@@ -180,7 +180,7 @@ const CASES: &[(&str, &str)] = &[
     ("coupon_percent_or_amount", "UPDATE coupon SET currency = NULL WHERE id = 2"),
     ("coupon_percent_or_amount", "UPDATE coupon SET amount_off_minor = 0 WHERE id = 2"),
     ("coupon_duration_known", "UPDATE coupon SET duration = 'x' WHERE id = 1"),
-    ("coupon_redemptions_range", "UPDATE coupon SET times_redeemed = -1 WHERE id = 1"),
+    ("coupon_redemptions_range", "UPDATE coupon SET max_redemptions = -1 WHERE id = 1"),
     ("coupon_currency_fkey", "UPDATE coupon SET currency = 'XXX' WHERE id = 2"),
     ("subscription_customer_of_user", "UPDATE subscription SET user_id = 44 WHERE id = 3"),
     ("subscription_plan_in_currency", "UPDATE subscription SET currency = 'EUR' WHERE id = 3"),
