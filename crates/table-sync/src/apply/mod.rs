@@ -213,6 +213,49 @@ impl TablePlan {
         Ok(rows.get(0).cloned())
     }
 
+    /// The keys of the parent's rows that these point to, by pairs of a column here and one there.
+    pub(crate) async fn pointed_to(
+        &self,
+        from: &mut PgConnection,
+        keys: impl IntoIterator<Item = &Key>,
+        parent: &Self,
+        pairs: &[(String, String)],
+    ) -> Result<Vec<Key>, sqlx::Error> {
+        let (child, columns, kinds) = self.key_of(Side::Read);
+        let and = |conditions: Vec<String>| conditions.join(" AND ");
+        let names = self.flow.key.iter().map(|key| sql::identifier(&key.from));
+        let fields = names
+            .clone()
+            .zip(kinds)
+            .map(|(name, kind)| format!("{name} {kind}"));
+        let of_key = columns
+            .iter()
+            .zip(names)
+            .map(|(column, name)| format!("{column} = k.{name}"));
+        let row = self.flow.row;
+        let of_parent = pairs
+            .iter()
+            .map(|(here, there)| format!("{row}.{} = p.{}", sql::identifier(here), sql::identifier(there)));
+        let texts = parent
+            .flow
+            .key
+            .iter()
+            .map(|key| format!("p.{}::text", sql::identifier(&key.from)));
+        let found: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT DISTINCT jsonb_build_array({}) FROM {child}
+             JOIN json_to_recordset($1::json) AS k({}) ON {} JOIN {} p ON {}",
+            sql::list(texts),
+            sql::list(fields),
+            and(of_key.collect()),
+            parent.flow.from,
+            and(of_parent.collect()),
+        )))
+        .bind(self.keys_read(keys))
+        .fetch_all(from)
+        .await?;
+        Ok(found.iter().filter_map(Key::from_json).collect())
+    }
+
     /// Locks those rows that are there to the end of the caller's transaction.
     pub(crate) async fn lock(&self, to: &mut PgConnection, keys: &[Key]) -> Result<(), sqlx::Error> {
         sqlx::query(AssertSqlSafe(self.lock.clone()))

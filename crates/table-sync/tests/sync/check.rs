@@ -8,7 +8,11 @@ use banyan_table_sync::check::{Finding, Options, check};
 use crate::shop::{MAPPING, Shop};
 
 async fn found(shop: &Shop) -> Vec<String> {
-    let findings = check(&shop.link, Options::default()).await.expect("a check");
+    found_with(shop, Options::default()).await
+}
+
+async fn found_with(shop: &Shop, options: Options) -> Vec<String> {
+    let findings = check(&shop.link, options).await.expect("a check");
     let text = |finding: Finding| {
         let (table, column) = (finding.table?, finding.column);
         let place = column.map_or(table.clone(), |column| format!("{table}.{column}"));
@@ -30,6 +34,38 @@ async fn a_mapping_that_fits_has_no_findings_and_leaves_nothing_behind() {
             "currency: it has rows: the first copy overwrites those that differ, and deletes those that the source does not have, unless their ids say that they were made here"
         ]
     );
+}
+
+#[tokio::test]
+async fn rows_that_are_written_meanwhile_are_no_findings() {
+    let shop = Shop::new().await;
+    shop.seed(50).await;
+    let writes = async {
+        loop {
+            shop.legacy("UPDATE shop_payment SET amount = amount + 1, code = 'no' || id % 7")
+                .await;
+        }
+    };
+    let checks = async {
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            all.extend(found(&shop).await);
+        }
+        all
+    };
+    let findings = tokio::select! {
+        findings = checks => findings,
+        () = writes => unreachable!("it writes on"),
+    };
+    assert_eq!(findings, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_row_is_reckoned_by_is_there_when_it_is_tried() {
+    let shop = Shop::new().await;
+    shop.seed(50).await;
+    // The last payment is in dinars, which are neither the first nor the last currency.
+    assert_eq!(found_with(&shop, Options { rows: 2 }).await, Vec::<String>::new());
 }
 
 #[tokio::test]

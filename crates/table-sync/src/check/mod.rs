@@ -3,18 +3,18 @@
 //! What the catalogs say is compared first: tables, keys, columns, types. Then rows prove it: some are carried in a transaction that is
 //! rolled back, with every constraint of the target as the judge, and read back through the mapping.
 
-use serde::Serialize;
-use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+mod trial;
 
-use crate::apply::{Side, TablePlan};
+use serde::Serialize;
+use sqlx::{AssertSqlSafe, PgConnection};
+
 use crate::catalog::{self, LiveColumn, LiveTable};
 use crate::database::Link;
 use crate::drift;
-use crate::error::{Doing as _, Error, is_of_a_row, told};
-use crate::key::{BORN_IN_TARGET, Key};
+use crate::error::{Doing as _, Error, told};
+use crate::key::BORN_IN_TARGET;
 use crate::mapping::{Direction, Flow, Table};
-use crate::{sql, validate};
+use crate::sql;
 
 /// Something that has to be mended.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -63,7 +63,7 @@ pub async fn check(link: &Link, options: Options) -> Result<Vec<Finding>, Error>
             plans.push((table, plan));
         }
     }
-    findings.extend(trial(&plans, &mut source, &mut target, options).await?);
+    findings.extend(trial::trial(&plans, &mut source, &mut target, options).await?);
     Ok(findings)
 }
 
@@ -331,125 +331,4 @@ async fn ids(
         _ => return Ok(None),
     };
     Ok(Some(fatal(table, Some(target_key), problem)))
-}
-
-/// Carries some rows of each table, in a transaction that is rolled back.
-async fn trial(
-    plans: &[(&Table, TablePlan)],
-    source: &mut PgConnection,
-    target: &mut PgConnection,
-    options: Options,
-) -> Result<Vec<Finding>, Error> {
-    let doing = || "trying the mapping".to_owned();
-    let mut findings = Vec::new();
-    let mut transaction = target.begin().await.doing(doing)?;
-    sqlx::query("SET LOCAL session_replication_role = 'replica'")
-        .execute(&mut *transaction)
-        .await
-        .doing(doing)?;
-    for (table, plan) in plans {
-        let keys = some_keys(plan, source, options.rows).await?;
-        let mut bad = Vec::new();
-        let mut todo = vec![keys.clone()];
-        while let Some(keys) = todo.pop() {
-            let mut savepoint = transaction.begin().await.doing(doing)?;
-            let done = async {
-                let rows = plan.read(source, keys.clone()).await?;
-                plan.write(&mut savepoint, &rows).await
-            };
-            match done.await {
-                Ok(_) => savepoint.commit().await.doing(doing)?,
-                Err(error) if is_of_a_row(&error) => {
-                    savepoint.rollback().await.doing(doing)?;
-                    match keys.as_slice() {
-                        [] => {}
-                        [key] => {
-                            findings.push(fatal(
-                                table,
-                                None,
-                                format!("row {key} is not taken: {}", told(&error)),
-                            ));
-                            bad.push(key.clone());
-                        }
-                        // One of each kind is enough.
-                        _ if bad.len() >= 10 => {}
-                        _ => {
-                            let (some, others) = keys.split_at(keys.len() / 2);
-                            todo.extend([others.to_vec(), some.to_vec()]);
-                        }
-                    }
-                }
-                Err(error) => {
-                    findings.push(fatal(
-                        table,
-                        None,
-                        format!("an expression fails: {}", told(&error)),
-                    ));
-                    break;
-                }
-            }
-        }
-        if bad.is_empty() {
-            findings.extend(there_and_back(table, plan, &keys, source, &mut transaction).await?);
-        }
-    }
-    transaction.rollback().await.doing(doing)?;
-    Ok(findings)
-}
-
-/// The first and the last.
-async fn some_keys(plan: &TablePlan, source: &mut PgConnection, rows: u32) -> Result<Vec<Key>, Error> {
-    let key = plan.flow.key_read();
-    let texts = sql::list(key.iter().map(|key| format!("{key}::text")));
-    let half = rows.div_ceil(2);
-    let mut keys = Vec::new();
-    for backwards in ["", " DESC"] {
-        let order = sql::list(key.iter().map(|key| format!("{key}{backwards}")));
-        let found: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(format!(
-            "SELECT jsonb_build_array({texts}) FROM {} {} WHERE {} ORDER BY {order} LIMIT {half}",
-            plan.flow.from,
-            plan.flow.row,
-            plan.range(Side::Read, None, None)
-        )))
-        .fetch_all(&mut *source)
-        .await
-        .doing(|| format!("reading keys of {}", plan.flow.from))?;
-        keys.extend(found.iter().filter_map(Key::from_json));
-    }
-    keys.sort_unstable();
-    keys.dedup();
-    Ok(keys)
-}
-
-/// Whether each column is what it was, carried there and back.
-async fn there_and_back(
-    table: &Table,
-    plan: &TablePlan,
-    keys: &[Key],
-    source: &mut PgConnection,
-    target: &mut PgConnection,
-) -> Result<Vec<Finding>, Error> {
-    let differences = validate::differing_now(table, &plan.from, &plan.to, source, target, keys).await?;
-    let mut findings: Vec<Finding> = Vec::new();
-    for difference in differences {
-        let key = difference.key.join(", ");
-        if difference.columns.is_empty() && findings.is_empty() {
-            let problem = format!(
-                "row {key} would be one that `only` of {} does not name",
-                table.target
-            );
-            findings.push(fatal(table, None, problem));
-        }
-        for column in difference.columns {
-            let known = findings
-                .iter()
-                .any(|finding| finding.column.as_deref() == Some(&column));
-            if !known {
-                let problem =
-                    format!("row {key} does not come back as it was: the two ways do not fit each other");
-                findings.push(fatal(table, Some(&column), problem));
-            }
-        }
-    }
-    Ok(findings)
 }
