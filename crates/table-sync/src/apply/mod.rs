@@ -124,11 +124,11 @@ impl TablePlan {
             .bind(&rows.json)
             .execute(&mut *to)
             .await?;
-        let written = sqlx::query(AssertSqlSafe(self.upsert.clone()))
+        let written: i64 = sqlx::query_scalar(AssertSqlSafe(self.write.clone()))
             .bind(&rows.json)
-            .execute(to)
+            .fetch_one(to)
             .await?;
-        Ok(deleted.rows_affected() + written.rows_affected())
+        Ok(deleted.rows_affected() + written.unsigned_abs())
     }
 
     /// Writes them where values that may be there once only move from row to row: all are taken out first. Where others are in their way, nothing is written and those are given: they must have changed as well, and
@@ -149,7 +149,7 @@ impl TablePlan {
             .bind(taken)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query(AssertSqlSafe(self.upsert.clone()))
+        sqlx::query(AssertSqlSafe(self.write.clone()))
             .bind(&rows.json)
             .execute(&mut *transaction)
             .await?;

@@ -15,15 +15,15 @@ pub(crate) struct TablePlan {
     pub(crate) read: String,
     /// `$1` keys, `$2` rows: deletes those keys that have no row.
     pub(crate) delete_absent: String,
-    /// `$1` rows.
-    pub(crate) upsert: String,
+    /// `$1` rows: writes them, and gives how many changed.
+    pub(crate) write: String,
     /// `$1` keys: deletes them, and gives them as a JSON array.
     pub(crate) take_out: String,
     /// `$1` rows, `$2` what was taken out: writes those again that were there, with the columns that are not carried.
     pub(crate) put_back: String,
     /// `$1` rows: keys of other rows that are in their way, by constraint.
     pub(crate) in_the_way: Vec<String>,
-    /// `$1` keys: locks them.
+    /// `$1` keys: locks them against changes, and not against rows that come to point to them.
     pub(crate) lock: String,
     /// `$1` keys: the written rows as a JSON array of `[key, row]`.
     pub(crate) here: String,
@@ -63,6 +63,7 @@ impl TablePlan {
             written_equals,
             rows_equal,
             taken_equals,
+            ..
         } = &keys;
         let Flow {
             from: read_table,
@@ -74,7 +75,6 @@ impl TablePlan {
             ..
         } = &flow;
         let select = flow.select_list();
-        let incoming = sql::list(names.iter().map(|name| format!("i.{name}")));
         let key_texts = sql::list(flow.key_written().iter().map(|key| format!("t.{key}::text")));
         let not_carried: Vec<String> = to
             .columns
@@ -101,7 +101,7 @@ impl TablePlan {
                  WHERE {written_equals}{and_only_written}
                    AND NOT EXISTS (SELECT FROM json_to_recordset($2::json) AS i({key_to}) WHERE {rows_equal})"
             ),
-            upsert: upsert(&flow, &to, &format!("SELECT {incoming} FROM json_to_recordset($1::json) AS i({rows})")),
+            write: write(&flow, &to, &keys, &rows),
             take_out: format!(
                 "WITH gone AS (DELETE FROM {written_table} t USING json_to_recordset($1::json) AS k({key_to})
                    WHERE {written_equals}{and_only_written} RETURNING t.*)
@@ -119,7 +119,7 @@ impl TablePlan {
                 .collect(),
             lock: format!(
                 "SELECT count(*) FROM (SELECT FROM {written_table} t
-                   JOIN json_to_recordset($1::json) AS k({key_to}) ON {written_equals} FOR UPDATE OF t) locked"
+                   JOIN json_to_recordset($1::json) AS k({key_to}) ON {written_equals} FOR NO KEY UPDATE OF t) locked"
             ),
             here: format!(
                 "SELECT coalesce(json_agg(json_build_array(json_build_array({key_texts}), t)), '[]')::text
@@ -143,7 +143,7 @@ impl TablePlan {
             to: LiveTable::default(),
             read: String::new(),
             delete_absent: String::new(),
-            upsert: String::new(),
+            write: String::new(),
             take_out: String::new(),
             put_back: String::new(),
             in_the_way: Vec::new(),
@@ -159,6 +159,7 @@ struct KeyNames {
     read_equals: String,
     written_equals: String,
     rows_equal: String,
+    rows_here: String,
     taken_equals: String,
 }
 
@@ -175,6 +176,7 @@ impl KeyNames {
             read_equals: all(flow.row, "k", |key| &key.from),
             written_equals: all("t", "k", |key| &key.to),
             rows_equal: all("i", "k", |key| &key.to),
+            rows_here: all("t", "i", |key| &key.to),
             taken_equals: all("i", "g", |key| &key.to),
         }
     }
@@ -197,30 +199,47 @@ fn same(flow: &Flow, to: &LiveTable, keys: &KeyNames, key_to: &str, rows: &str) 
     )
 }
 
-/// Writes the rows of `select`, and no row that is as it should be already.
-fn upsert(flow: &Flow, to: &LiveTable, select: &str) -> String {
+/// Writes the rows, and none that is as it should be already; gives how many.
+///
+/// By `UPDATE` where there is one: `ON CONFLICT` locks each row that it meets, also one that stays as it is, against those that point to it.
+/// On a currency, or an account of the house, that would be every charge.
+fn write(flow: &Flow, to: &LiveTable, keys: &KeyNames, rows: &str) -> String {
     let key = flow.key_written();
-    let others: Vec<String> = flow
-        .names()
-        .into_iter()
-        .filter(|name| !key.contains(name))
-        .collect();
-    let action = if others.is_empty() {
-        "NOTHING".to_owned()
-    } else {
-        let set = sql::list(others.iter().map(|name| format!("{name} = excluded.{name}")));
+    let names = flow.names();
+    let mut others = names.clone();
+    others.retain(|name| !key.contains(name));
+    let incoming = sql::list(names.iter().map(|name| format!("i.{name}")));
+    let (all, key) = (sql::list(&names), sql::list(&key));
+    let (table, rows, here, only) = (
+        &flow.to,
+        format!("json_to_recordset($1::json) AS i({rows})"),
+        &keys.rows_here,
+        &flow.and_only_written,
+    );
+    let insert = |action: &str| {
         format!(
-            "UPDATE SET {set} WHERE ROW({}) IS DISTINCT FROM ROW({}){}",
-            compared(to, "t", &others),
-            compared(to, "excluded", &others),
-            flow.and_only_written
+            "INSERT INTO {table} AS t ({all}) OVERRIDING SYSTEM VALUE
+               SELECT {incoming} FROM {rows} WHERE NOT EXISTS (SELECT FROM {table} t WHERE {here})
+               ON CONFLICT ({key}) DO {action} RETURNING 1"
         )
     };
+    if others.is_empty() {
+        return format!(
+            "WITH inserted AS ({}) SELECT count(*) FROM inserted",
+            insert("NOTHING")
+        );
+    }
+    let set = |row: &str| sql::list(others.iter().map(|name| format!("{name} = {row}.{name}")));
     format!(
-        "INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE {select} ON CONFLICT ({}) DO {action}",
-        flow.to,
-        sql::list(flow.names()),
-        sql::list(&key),
+        "WITH updated AS (
+           UPDATE {table} t SET {} FROM {rows} WHERE {here} AND ROW({}) IS DISTINCT FROM ROW({}){only} RETURNING 1),
+         inserted AS ({})
+         SELECT (SELECT count(*) FROM updated) + (SELECT count(*) FROM inserted)",
+        set("i"),
+        compared(to, "t", &others),
+        compared(to, "i", &others),
+        // Somebody may be quicker.
+        insert(&format!("UPDATE SET {} WHERE true{only}", set("excluded"))),
     )
 }
 

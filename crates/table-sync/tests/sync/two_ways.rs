@@ -71,6 +71,31 @@ async fn unique_values_that_move_between_more_rows_than_are_carried_at_once_arri
 }
 
 #[tokio::test]
+async fn a_row_is_not_locked_against_those_that_come_to_point_to_it() {
+    let shop = Shop::new().await;
+    shop.seed(3).await;
+    shop.legacy("INSERT INTO shop_currency VALUES ('EUR', 2)").await;
+    let running = shop.start(Ways::Both);
+    both_settled(&shop).await;
+    // A payment in the making shares its customer's and its currency's row until it is committed.
+    let mut charge = shop.service.pool.begin().await.expect("a transaction");
+    sqlx::raw_sql(
+        "INSERT INTO payment (customer_id, amount_minor, currency, status, created_at) VALUES (1, 5, 'EUR', 'pending', now())",
+    )
+    .execute(&mut *charge)
+    .await
+    .expect("a payment");
+    // One that stays as it is over there, and one that does not.
+    shop.legacy("UPDATE shop_customer SET note = 'is not carried' WHERE id = 1; UPDATE shop_currency SET decimals = 3 WHERE code = 'EUR'")
+        .await;
+    shop.settled(Forward).await;
+    charge.commit().await.expect("a payment");
+    both_settled(&shop).await;
+    shop.assert_equal().await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn rows_born_before_the_sync_began_go_back_too() {
     let shop = Shop::new().await;
     shop.seed(3).await;
