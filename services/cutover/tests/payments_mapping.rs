@@ -240,3 +240,52 @@ async fn both_sides_come_to_the_same_and_the_monoliths_balances_stay_the_sum_of_
     shutdown.cancel();
     task.await.expect("it ended as asked");
 }
+
+#[tokio::test]
+async fn what_is_carried_back_locks_accounts_in_the_order_of_the_monoliths_own_bookings() {
+    let sides = Sides::new().await;
+    let (shutdown, task) = sides.start(Ways::Both);
+    sides.settled(Direction::Back).await;
+    // The monolith has booked a charge, whose fee comes next.
+    let mut booking = sides.legacy.pool.begin().await.expect("a transaction");
+    let keep_balance =
+        "UPDATE payments_ledger_account SET balance = balance WHERE currency = 'KWD' AND kind = $1";
+    sqlx::query(keep_balance)
+        .bind("stripe")
+        .execute(&mut *booking)
+        .await
+        .expect("the account");
+    execute(
+        &sides.payments.pool,
+        "WITH booked AS (INSERT INTO ledger_transaction (kind, payment_id)
+             SELECT 'fee', id FROM payment WHERE status = 'failed' LIMIT 1 RETURNING id)
+         INSERT INTO ledger_entry (transaction_id, account_id, amount_minor, currency)
+         SELECT booked.id, account.id, CASE kind WHEN 'fees' THEN 5 ELSE -5 END, 'KWD'
+         FROM booked, ledger_account account WHERE currency = 'KWD' AND kind IN ('stripe', 'fees')",
+    )
+    .await;
+    wait_for("the sync to come to the account", PATIENCE, async || {
+        let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, i32>(waiting).fetch_one(&sides.legacy.pool).await
+    })
+    .await;
+    sqlx::raw_sql("SET LOCAL lock_timeout = '100ms'")
+        .execute(&mut *booking)
+        .await
+        .expect("a setting");
+    sqlx::query(keep_balance)
+        .bind("fees")
+        .execute(&mut *booking)
+        .await
+        .expect("whoever waits for the first account does not hold the second");
+    booking.commit().await.expect("a booking");
+    sides.settled(Direction::Back).await;
+    sides.settled(Direction::Forward).await;
+    assert_eq!(sides.differences().await, []);
+    assert_eq!(
+        texts(&sides.legacy.pool, WRONG_BALANCES).await,
+        Vec::<String>::new()
+    );
+    shutdown.cancel();
+    task.await.expect("it ended as asked");
+}
