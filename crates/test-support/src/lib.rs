@@ -7,6 +7,7 @@
 //! Everything here panics where it cannot do its work, with a message that says what was tried: in a test there is
 //! nothing better to do with an error.
 
+mod crash_stage;
 mod db;
 pub mod dose;
 mod http;
@@ -20,6 +21,7 @@ mod stripe;
 mod vhost;
 mod wait;
 
+pub use crash_stage::{CrashStage, Victim, is_of_a_kill};
 pub use db::TestDb;
 pub use http::client;
 pub use keys::TestKeys;

@@ -204,7 +204,7 @@ impl Company {
     pub(crate) async fn begun(&self, direction: Direction) {
         let url = self.written_by(direction).to_owned();
         let stream = self.link.stream(direction);
-        wait_for("the stream", patience(), async || {
+        wait_for("the stream", dose::patience(), async || {
             // The server may have been killed just now.
             let mut session = PgConnection::connect(&url).await?;
             let sql = "SELECT applied::text FROM table_sync.stream WHERE name = $1";
@@ -232,7 +232,7 @@ impl Company {
     }
 
     async fn carried_in(&self, direction: Direction) {
-        changes::settle(&self.link, direction, patience())
+        changes::settle(&self.link, direction, dose::patience())
             .await
             .expect("the sync goes on");
     }
@@ -282,7 +282,7 @@ impl Company {
     pub(crate) async fn differences(&self) -> Vec<Difference> {
         let options = validate::Options {
             pause_percent: 0,
-            patience: patience(),
+            patience: dose::patience(),
             ..validate::Options::default()
         };
         let (mut ignored, never) = (|_| {}, CancellationToken::new());
@@ -308,11 +308,6 @@ impl Company {
             Back => &self.legacy,
         }
     }
-}
-
-/// How long anything may take that a machine under load does in seconds.
-pub(crate) fn patience() -> Duration {
-    Duration::from_secs(dose::dose(120, 1800) as u64)
 }
 
 /// As many as the dose has.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use banyan_test_support::is_of_a_kill;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -432,16 +433,5 @@ impl Writer {
                FROM {table} WHERE {own} LIMIT {rows} / 10;
              DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE {own} ORDER BY id DESC LIMIT {rows} / 10); COMMIT"
         )
-    }
-}
-
-/// Whether the server went away, or is not back yet.
-fn is_of_a_kill(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .is_some_and(|code| code.starts_with("57P") || code.starts_with("08")),
-        _ => false,
     }
 }
