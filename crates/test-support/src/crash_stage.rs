@@ -144,9 +144,14 @@ impl CrashStage {
         &self.kills
     }
 
-    /// Ends the process as asked.
+    /// Ends the process as asked, and shows what it and those before it called an error.
     pub async fn end(mut self) {
         let process = self.process.take().expect("it runs");
+        self.said.push(process.log());
+        let errors = self.said.iter().flat_map(|said| said.lines());
+        for line in errors.filter(|line| line.contains(r#""level":"ERROR""#)) {
+            println!("{line}");
+        }
         let status = process.stop(Duration::from_secs(20)).await;
         assert!(status.success(), "{status}");
     }
