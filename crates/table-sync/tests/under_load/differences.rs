@@ -221,7 +221,8 @@ async fn some_resting(company: &Company, count: usize) -> Vec<i64> {
 async fn plant(company: &Company, damages: &[(&Damage, i64)]) {
     for (side, url) in [(Side::Legacy, &company.legacy), (Side::New, &company.new)] {
         let mut session = company::session(url).await;
-        let origin = format!("table_sync_{}_planted_{side:?}", company.link.name);
+        // As the applier's are named, of either direction.
+        let origin = format!("table_sync_{}_forward_planted_{side:?}", company.link.name);
         for sql in [
             "SET session_replication_role = 'replica'".to_owned(),
             format!("SELECT pg_replication_origin_create('{origin}')"),
