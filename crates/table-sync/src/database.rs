@@ -37,14 +37,15 @@ pub struct Link {
     pub target: Database,
 }
 
-/// So that one value has one text, on any server.
-const SAME_TEXTS: [&str; 6] = [
+/// So that one value has one text, on any server; and so that no statement, all of them short, is compiled first.
+const SETTINGS: [&str; 7] = [
     "SET TimeZone = 'UTC'",
     "SET DateStyle = 'ISO, YMD'",
     "SET IntervalStyle = 'postgres'",
     "SET extra_float_digits = 1",
     "SET bytea_output = 'hex'",
     "SET client_min_messages = 'warning'",
+    "SET jit = off",
 ];
 
 impl Database {
@@ -56,7 +57,7 @@ impl Database {
             .disable_statement_logging();
         let doing = || format!("connecting to the {} database", self.name);
         let mut connection = PgConnection::connect_with(&options).await.doing(doing)?;
-        execute_all(&mut connection, SAME_TEXTS.map(str::to_owned))
+        execute_all(&mut connection, SETTINGS.map(str::to_owned))
             .await
             .doing(doing)?;
         Ok(connection)

@@ -78,7 +78,9 @@ pub struct Validation {
     pub max_mismatch_ppm: u32,
     /// Of which a single row is.
     pub strict_tables: Vec<String>,
-    /// Pauses of a full validation.
+    /// Rows of a range of a full validation.
+    pub range_rows: NonZeroU32,
+    /// The pause after a range as a share of what it took.
     pub pause_percent: u32,
     /// Differences of a table that are looked into.
     pub most_differences: usize,

@@ -18,7 +18,7 @@ const GOAL: Figure = Figure::thousandths(1_200);
 /// Transactions per second.
 const RATE: u64 = 200;
 const WARM_UP: Duration = Duration::from_secs(5);
-const WINDOW: Duration = Duration::from_secs(25);
+const WINDOW: Duration = Duration::from_secs(50);
 
 /// What runs beside the load.
 #[derive(Clone, Copy, Eq, PartialEq)]

@@ -59,6 +59,7 @@ pub(crate) fn unlimited_copy() -> snapshot::Limits {
 /// The same.
 pub(crate) fn unlimited_validation() -> validate::Options {
     validate::Options {
+        range_rows: NonZeroU32::new(10_000).expect("not zero"),
         pause_percent: 0,
         tables: vec!["payment".to_owned()],
         ..validate::Options::default()

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Machine {
-    /// The legacy server, and those that use it.
+    /// The legacy server.
     Legacy,
     /// The service's server, the sync and the validation.
     New,
@@ -26,15 +26,18 @@ impl Machine {
         Ok(())
     }
 
-    /// A command that runs there, wherever this process is.
-    pub(crate) fn command(self, program: &std::path::Path) -> anyhow::Result<tokio::process::Command> {
-        let mut command = tokio::process::Command::new("taskset");
-        command.args(["--cpu-list", &self.cores()?]).arg(program);
+    /// Clients of the legacy server are on a third machine: on cores of the new one, but before everything else there, so that what
+    /// they measure is not their own waiting.
+    pub(crate) fn clients(program: &std::path::Path) -> anyhow::Result<tokio::process::Command> {
+        let mut command = tokio::process::Command::new("chrt");
+        command.args(["--fifo", "1", "taskset", "--cpu-list", &Self::New.cores()?]);
+        command.arg(program);
         Ok(command)
     }
 
     fn cores(self) -> anyhow::Result<String> {
         let all = cores()?;
+        ensure!(all > 1, "two machines need two cores");
         Ok(match self {
             Self::Legacy => format!("0-{}", all / 2 - 1),
             Self::New => format!("{}-{}", all / 2, all - 1),
@@ -43,12 +46,10 @@ impl Machine {
 }
 
 /// Whatever this process was allowed: once it has moved, it sees its own half only.
-fn cores() -> anyhow::Result<usize> {
+pub(crate) fn cores() -> anyhow::Result<usize> {
     static CORES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
     let all = std::thread::available_parallelism()?.get();
-    let all = *CORES.get_or_init(|| all);
-    ensure!(all > 1, "two machines need two cores");
-    Ok(all)
+    Ok(*CORES.get_or_init(|| all))
 }
 
 /// Where the files of the new machine's server are.

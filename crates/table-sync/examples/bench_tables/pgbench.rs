@@ -74,7 +74,7 @@ impl Load {
         let program = binaries()?.join("pgbench");
         let mut command = match stage.machines {
             Machines::One => Command::new(program),
-            Machines::Two => Machine::Legacy.command(&program)?,
+            Machines::Two => Machine::clients(&program)?,
         };
         command.args(["--no-vacuum", "--protocol=prepared", "--client=16", "--jobs=1"]);
         command.args(["--max-tries=3", "--log"]);

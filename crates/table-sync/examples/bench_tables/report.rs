@@ -153,7 +153,9 @@ fn table(header: &[&str]) -> Table {
 pub(crate) fn median(figures: &[u64]) -> u64 {
     let mut sorted = figures.to_vec();
     sorted.sort_unstable();
-    percentile(&sorted, 50)
+    let below = sorted.len().saturating_sub(1) / 2;
+    let below = sorted.get(below).copied().unwrap_or_default();
+    u64::midpoint(percentile(&sorted, 50), below)
 }
 
 /// Of sorted figures.

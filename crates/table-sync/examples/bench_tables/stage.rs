@@ -12,7 +12,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::limits::unlimited_copy;
-use crate::machines::{MEMORY, Machine};
+use crate::machines::{self, MEMORY, Machine};
 use crate::running::Running;
 
 const MAPPING: &str = include_str!("mapping.toml");
@@ -217,11 +217,7 @@ impl Stage {
             ("fsync", setting("fsync").await?),
             ("sharedBuffers", setting("shared_buffers").await?),
             ("cpu", first_line("/proc/cpuinfo", "model name")),
-            (
-                "cores",
-                std::thread::available_parallelism()
-                    .map_or_else(|_| String::new(), |cores| cores.to_string()),
-            ),
+            ("cores", machines::cores()?.to_string()),
             (
                 "loadAverage",
                 load.split(' ').next().unwrap_or_default().to_owned(),

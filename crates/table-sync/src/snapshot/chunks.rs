@@ -1,5 +1,8 @@
 //! Where chunks begin and end.
 
+use std::time::Instant;
+
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::Limits;
@@ -38,11 +41,10 @@ pub(crate) async fn plan(
     sqlx::query(
         "WITH state AS (INSERT INTO table_sync.stream_table (stream, name, columns, estimated_rows, merge)
            VALUES ($1, $2, $3, $4, $5)),
-         border AS (SELECT border, place FROM unnest($6::jsonb[]) WITH ORDINALITY AS b (border, place))
+         border AS (SELECT $8::jsonb AS border, 0 AS place
+           UNION ALL SELECT border, place FROM unnest($6::jsonb[]) WITH ORDINALITY AS b (border, place))
          INSERT INTO table_sync.chunk (stream, name, number, above, up_to)
-         SELECT $1, $2, number, coalesce((SELECT border FROM border WHERE place = number), $8),
-           (SELECT border FROM border WHERE place = number + 1)
-         FROM generate_series(0, cardinality($6::jsonb[])) AS number WHERE $7",
+         SELECT $1, $2, place, border, lead(border) OVER (ORDER BY place) FROM border WHERE $7",
     )
     .bind(stream)
     .bind(table)
@@ -59,7 +61,7 @@ pub(crate) async fn plan(
 }
 
 /// What comes before the ids that only the target gives; `None` where keys are no such ids.
-fn first_born_there(plan: &TablePlan) -> Option<serde_json::Value> {
+fn first_born_there(plan: &TablePlan) -> Option<Value> {
     let [key] = plan.flow.key.as_slice() else {
         return None;
     };
@@ -67,22 +69,38 @@ fn first_born_there(plan: &TablePlan) -> Option<serde_json::Value> {
     is_id.then(|| Key::new([(BORN_IN_TARGET - 1).to_string()]).to_json())
 }
 
+/// Each so many-th key, page by page: none of these queries is long either.
 async fn borders(
     from: &mut PgConnection,
     plan: &TablePlan,
     limits: Limits,
-) -> Result<Vec<serde_json::Value>, sqlx::Error> {
-    let key = plan.flow.key_read();
+) -> Result<Vec<Value>, sqlx::Error> {
+    const PAGE: usize = 20;
+    let flow = &plan.flow;
+    let key = flow.key_read();
     let (order, texts) = (
         sql::list(&key),
         sql::list(key.iter().map(|key| format!("{key}::text"))),
     );
-    sqlx::query_scalar(AssertSqlSafe(format!(
-        "SELECT border FROM (SELECT jsonb_build_array({texts}) AS border, row_number() OVER (ORDER BY {order}) AS place
-           FROM {} {}) keys WHERE place % $1 = 0 ORDER BY place",
-        plan.flow.from, plan.flow.row
-    )))
-    .bind(i64::from(limits.chunk_rows.get()))
-    .fetch_all(from)
-    .await
+    let mut borders: Vec<Value> = Vec::new();
+    loop {
+        let began = Instant::now();
+        let above = borders.last().and_then(Key::from_json);
+        let page: Vec<Value> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT border FROM (SELECT jsonb_build_array({texts}) AS border, row_number() OVER (ORDER BY {order}) AS place
+               FROM {} {} WHERE {} ORDER BY {order} LIMIT $1 * {PAGE}) keys WHERE place % $1 = 0 ORDER BY place",
+            flow.from,
+            flow.row,
+            plan.range(Side::Read, above.as_ref(), None)
+        )))
+        .bind(i64::from(limits.chunk_rows.get()))
+        .fetch_all(&mut *from)
+        .await?;
+        let is_whole = page.len() == PAGE;
+        borders.extend(page);
+        if !is_whole {
+            return Ok(borders);
+        }
+        tokio::time::sleep(limits.pause_after(began.elapsed())).await;
+    }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio_util::sync::CancellationToken;
 
+use super::Limits;
 use crate::apply::{Side, TablePlan, carry_one};
 use crate::database::Link;
 use crate::error::{Doing as _, Error, is_of_a_row};
@@ -20,8 +21,7 @@ pub(super) struct Worker<'a> {
     pub(super) direction: Direction,
     pub(super) plans: &'a [TablePlan],
     pub(super) number: u32,
-    /// After each chunk, of what it took.
-    pub(super) pause_percent: u32,
+    pub(super) limits: Limits,
     /// A row takes this long at least.
     pub(super) pace: Option<Duration>,
     pub(super) shutdown: &'a CancellationToken,
@@ -63,7 +63,7 @@ impl Worker<'_> {
 
     /// How long to pause after a chunk.
     fn rest(&self, rows: u64, took: Duration) -> Duration {
-        let pause = took * self.pause_percent / 100;
+        let pause = self.limits.pause_after(took);
         let due = self.pace.map_or(Duration::ZERO, |pace| {
             pace.saturating_mul(u32::try_from(rows).unwrap_or(u32::MAX))
         });

@@ -33,18 +33,24 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Gentle: one chunk at a time, and then both servers rest for three times as long as it took, so that requests that came meanwhile do
-    /// not queue up. A pause that follows what a chunk took, unlike a rate, grows where the server is busy with others. For a night there
-    /// are chunks of 20,000 by two workers without pauses. How little the legacy side notices is not measured yet on a quiet machine
-    /// (`docs/benchmarks.md`).
+    /// Gentle: one short chunk at a time, and then both servers rest for twenty times as long as it took. So fewer requests than one in
+    /// a hundred meet a chunk, and those wait for a few milliseconds at most (`docs/benchmarks.md`). A pause that follows what a chunk
+    /// took, unlike a rate, grows where the server is busy with others. For a night there are chunks of 20,000 by two workers without
+    /// pauses.
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {
-            chunk_rows: number(5_000),
+            chunk_rows: number(500),
             workers: number(1),
-            pause_percent: 300,
+            pause_percent: 2_000,
             rows_per_second: None,
         }
+    }
+}
+
+impl Limits {
+    fn pause_after(self, took: Duration) -> Duration {
+        took * self.pause_percent / 100
     }
 }
 
@@ -65,7 +71,7 @@ pub(crate) async fn copy(
                 direction,
                 plans,
                 number,
-                pause_percent: limits.pause_percent,
+                limits,
                 pace: pace(limits),
                 shutdown,
             };

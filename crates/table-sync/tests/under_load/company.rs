@@ -281,6 +281,7 @@ impl Company {
     /// What the validator finds.
     pub(crate) async fn differences(&self) -> Vec<Difference> {
         let options = validate::Options {
+            range_rows: std::num::NonZeroU32::new(10_000).expect("not zero"),
             pause_percent: 0,
             patience: dose::patience(),
             ..validate::Options::default()

@@ -29,6 +29,7 @@ impl Validator {
     /// How rows are compared.
     pub(crate) fn options(&self, tables: Vec<String>) -> Options {
         Options {
+            range_rows: self.config.range_rows,
             pause_percent: self.config.pause_percent,
             most_differences: self.config.most_differences,
             patience: Duration::from_secs(self.config.patience_seconds),

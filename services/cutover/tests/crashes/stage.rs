@@ -52,6 +52,7 @@ impl Stage {
             .config("sync.workers", dose::dose(1, 2).to_string())
             .config("sync.pause_percent", "0")
             .config("sync.rows_per_second", dose::dose(8_000, 0).to_string())
+            .config("validation.range_rows", "10000")
             .config("validation.pause_percent", "0")
             .config(
                 "validation.patience_seconds",
