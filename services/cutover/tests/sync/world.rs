@@ -51,6 +51,11 @@ impl World {
             .config("sync.legacy_url", &self.sync_urls[0])
             // The slots of other tests are the same server's.
             .config("sync.slot_prefix", format!("{}_", &prefix[prefix.len() - 12..]))
+            // As for a night: the defaults rest most of the time.
+            .config("sync.chunk_rows", "5000")
+            .config("sync.pause_percent", "0")
+            .config("validation.range_rows", "10000")
+            .config("validation.pause_percent", "0")
             .config("domains.payments.url", &self.sync_urls[1])
             .config("operators.ada.role", "operator")
             .config("operators.ada.token_sha256", sha256(OPERATOR))
