@@ -67,7 +67,7 @@ const BENCHES: [Bench; 7] = [
         name: "sync-load",
         package: "banyan-table-sync",
         example: "bench_tables",
-        arguments: &["load"],
+        arguments: &["load", "--rounds", "15"],
         programs: false,
     },
 ];

@@ -33,16 +33,16 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// Gentle: one short chunk at a time, and then both servers rest for twenty times as long as it took. So fewer requests than one in
+    /// Gentle: one short chunk at a time, and then both servers rest for forty times as long as it took. So fewer requests than one in
     /// a hundred meet a chunk, and those wait for a few milliseconds at most (`docs/benchmarks.md`). A pause that follows what a chunk
     /// took, unlike a rate, grows where the server is busy with others. For a night there are chunks of 20,000 by two workers without
     /// pauses.
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {
-            chunk_rows: number(500),
+            chunk_rows: number(250),
             workers: number(1),
-            pause_percent: 2_000,
+            pause_percent: 4_000,
             rows_per_second: None,
         }
     }

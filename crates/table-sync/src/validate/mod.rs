@@ -68,14 +68,14 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Gentle, because it runs all the time: ranges of a few milliseconds, and then both servers rest for sixty times as long. For a
+    /// Gentle, because it runs all the time: ranges of a few milliseconds, and then both servers rest for eighty times as long. For a
     /// night, or a database that nobody uses, there are ranges of 10,000 rows without pauses.
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {
-            range_rows: number(500),
+            range_rows: number(250),
             part_rows: number(250),
-            pause_percent: 6_000,
+            pause_percent: 8_000,
             most_differences: 10_000,
             patience: Duration::from_mins(2),
             tables: Vec::new(),
