@@ -223,6 +223,8 @@ CELERY_BEAT_SCHEDULE = {
 BANYAN = {
     "SOURCE": "/monolith",
     # Without a file every rollout answers "legacy".
+    # Where the gateway goes on with a request of a user whom the service serves.
+    "DOMAINS": {"payments": {"ROLLOUT": "payments", "HAND_OVER": "@new_payments"}},
     "ROLLOUTS_FILE": env.text("BANYAN_ROLLOUTS_FILE", "") or None,
 }
 

@@ -85,7 +85,7 @@ def mail(_mail_sink: MailSink) -> MailSink:
 def database(django_db_serialized_rollback: None, transactional_db: None) -> None:
     """Real transactions, as a charge must not run inside one; listed for every test in pyproject.toml."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE outbox")
+        cursor.execute("TRUNCATE outbox, ownership_rule")
 
 
 @pytest.fixture(autouse=True)

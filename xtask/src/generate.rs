@@ -110,6 +110,9 @@ pub(crate) async fn stale(root: &Path) -> anyhow::Result<Vec<Stale>> {
 /// The services with operations that need an Idempotency-Key.
 const KEYED: [&str; 2] = ["payments", "users"];
 
+/// The migrations of services whose users are moved one by one.
+const MOVING: [&str; 1] = ["payments/0014_ownership.sql"];
+
 /// The tables of crates, where writers in both languages migrate them. An applied migration is never edited: a new
 /// version of the tables is a new file.
 fn sql_copies(root: &Path) -> anyhow::Result<Vec<Generated>> {
@@ -121,11 +124,14 @@ fn sql_copies(root: &Path) -> anyhow::Result<Vec<Generated>> {
     // Its first line names the place it had when the migrations were applied.
     let inbox = read("idempotency/sql/inbox.v1.sql")?;
     let idempotency = read("idempotency/sql/idempotency.v1.sql")?;
+    let ownership = read("ownership/sql/ownership.v1.sql")?;
     let both = format!("{outbox}\n{inbox}");
-    let mut files = vec![(
-        PathBuf::from("clients/python/src/banyan/django/sql/outbox.v1.sql"),
-        outbox,
-    )];
+    let python = Path::new("clients/python/src/banyan/django/sql");
+    let mut files = vec![
+        (python.join("outbox.v1.sql"), outbox),
+        (python.join("ownership.v1.sql"), ownership.clone()),
+    ];
+    files.extend(MOVING.map(|migration| (Path::new("migrations").join(migration), ownership.clone())));
     files.extend(KEYED.map(|service| {
         let path = Path::new("migrations").join(service).join("0002_idempotency.sql");
         (path, idempotency.clone())

@@ -35,4 +35,7 @@ INSTALLED_APPS = ["banyan.django"]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 ROOT_URLCONF = "tests.project"
 USE_TZ = True
-BANYAN = {"SOURCE": "/tests"}
+BANYAN = {
+    "SOURCE": "/tests",
+    "DOMAINS": {"payments": {"ROLLOUT": "payments", "HAND_OVER": "@new_payments"}},
+}

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from banyan import in_cohort, murmur2
+from banyan.cohort import position
 from tests.conftest import CONTRACTS
 
 GOLDEN = json.loads((CONTRACTS / "cohort/golden.json").read_text("utf-8"))
@@ -22,6 +23,7 @@ def test_the_shared_decisions(vector):
     rollout, user, start = vector["rollout"], vector["userId"], vector["enabledFrom"]
     for points in {0, 1, 5000, 9999, 10_000} | ({start - 1, start} if start else set()):
         assert in_cohort(rollout, user, points) == (start is not None and points >= start), points
+    assert position(rollout, user) == start
 
 
 @pytest.mark.parametrize("vector", GOLDEN["counts"], ids=lambda vector: str(vector["basisPoints"]))

@@ -43,9 +43,34 @@ pub fn in_cohort(rollout: &str, user_id: i64, basis_points: u16) -> bool {
     basis_points >= FULL || u64::from(murmur2(format!("{rollout}:{user_id}").as_bytes())) < limit
 }
 
+/// The lowest share, in basis points, at which a user is in the new cohort of `rollout`; `None` for no id of anybody's.
+pub fn position(rollout: &str, user_id: i64) -> Option<u16> {
+    if user_id < 1 {
+        return None;
+    }
+    let hash = u64::from(murmur2(format!("{rollout}:{user_id}").as_bytes()));
+    // The lowest whose limit, rounded down, is above the hash.
+    let position = (hash + 1) * u64::from(FULL);
+    let position = position.div_ceil(HASH_MAX).min(u64::from(FULL));
+    Some(u16::try_from(position).unwrap_or(FULL))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_is_where_a_user_comes_in() {
+        for user in 1..2_000 {
+            let position = position("payments", user).expect("somebody");
+            assert!(in_cohort("payments", user, position), "user {user} at {position}");
+            assert!(
+                !in_cohort("payments", user, position - 1),
+                "user {user} below {position}"
+            );
+        }
+        assert_eq!(position("payments", 0), None);
+    }
 
     #[test]
     fn who_is_in_stays_in_as_the_share_grows() {

@@ -11,6 +11,6 @@ mod decision;
 mod rules;
 mod rules_file;
 
-pub use decision::{FULL, in_cohort, murmur2};
+pub use decision::{FULL, in_cohort, murmur2, position};
 pub use rules::{Rollout, Rules, RulesError};
 pub use rules_file::RulesFile;

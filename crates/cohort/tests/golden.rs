@@ -1,6 +1,6 @@
 //! The frozen rule against the committed vectors, which Python's tests read as well.
 
-use banyan_cohort::{FULL, in_cohort, murmur2};
+use banyan_cohort::{FULL, in_cohort, murmur2, position};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -60,6 +60,7 @@ fn every_user_enters_at_the_committed_share() {
     {
         let found = (0..=FULL).find(|share| in_cohort(&rollout, user_id, *share));
         assert_eq!(found, enabled_from, "{rollout}:{user_id}");
+        assert_eq!(position(&rollout, user_id), enabled_from, "{rollout}:{user_id}");
     }
 }
 

@@ -14,6 +14,8 @@ pub enum ErrorClass {
     Serialization,
     /// A constraint refused the row; its name.
     Constraint(String),
+    /// The other side of a migration acts for the user (`BN421`, of `crates/ownership`). Hand the request over.
+    Misdirected,
     /// Anything else: most likely a bug.
     Other,
 }
@@ -65,8 +67,10 @@ fn classify_database(error: &dyn DatabaseError) -> ErrorClass {
 fn classify_sqlstate(code: &str) -> ErrorClass {
     match code {
         "40001" | "40P01" => ErrorClass::Serialization,
-        // Shutdowns, a crash recovery, a dropped database; a standby after a failover.
-        "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25006" => ErrorClass::Unavailable,
+        "BN421" => ErrorClass::Misdirected,
+        // A user who is being moved, and is this side's in a moment (BN503). Shutdowns, a crash recovery, a dropped database; a standby after
+        // a failover.
+        "BN503" | "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25006" => ErrorClass::Unavailable,
         // 08: connection exception. 53: out of connections, memory or disk. 58: I/O error of the server.
         code if code.starts_with("08") || code.starts_with("53") || code.starts_with("58") => {
             ErrorClass::Unavailable

@@ -62,6 +62,8 @@ kinds! {
         "The body is larger than the service accepts; `detail` names the limit.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", 415, "Unsupported media type",
         "The body is not `application/json`.";
+    MISDIRECTED = "misdirected", 421, "Misdirected request",
+        "Another system serves this user now. The gateway hands the request over; whoever sees this may send it again.";
     INVALID = "invalid", 422, "Invalid content",
         "The body is well-formed and its content is not valid; `errors` names the fields.";
     TOO_MANY_REQUESTS = "too-many-requests", 429, "Too many requests",
@@ -220,9 +222,11 @@ impl Problem {
         Self::new(&UNAVAILABLE).retry_after(1)
     }
 
-    /// The right problem for a database error: 503 while the database is away, 500 for anything else.
+    /// The right problem for a database error: 503 while the database is away, 421 where another system acts for the user, 500 for
+    /// anything else.
     pub fn database(error: &sqlx::Error) -> Self {
         match banyan_db::classify(error) {
+            banyan_db::ErrorClass::Misdirected => Self::new(&MISDIRECTED),
             banyan_db::ErrorClass::Unavailable => Self::unavailable(error),
             _ => Self::internal(error),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from banyan.ownership import hold
 from django.db import transaction
 
 from payments import stripe_gateway
@@ -38,6 +39,7 @@ def send_cancel(payment: Payment) -> Payment:
 def _begin(user_id: int, payment_id: int) -> Payment:
     """Note the cancellation before it is asked for, unless it has happened."""
     with transaction.atomic():
+        hold("payments", user_id)
         payment = lock_own(user_id, payment_id)
         if payment.status == PaymentStatus.CANCELED:
             return payment

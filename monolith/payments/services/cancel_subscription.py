@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from banyan.ownership import hold
 from django.db import transaction
 from django.utils import timezone
 
@@ -15,6 +16,7 @@ def cancel_subscription(user_id: int, subscription_id: int) -> Subscription:
     """End a subscription with its paid period; one that is not paid ends at once."""
     now = timezone.now()
     with transaction.atomic():
+        hold("payments", user_id)
         rows = Subscription.objects.select_for_update(of=("self",)).select_related("coupon")
         subscription = rows.filter(pk=subscription_id, user_id=user_id).first()
         if subscription is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from banyan.ownership import hold
 from django.db import transaction
 
 from common.problems import field_error, missing
@@ -43,6 +44,7 @@ def send_capture(payment: Payment) -> Payment:
 def _begin(user_id: int, payment_id: int, amount: Decimal | None) -> Payment:
     """Note the capture before it is asked for, unless it has happened."""
     with transaction.atomic():
+        hold("payments", user_id)
         payment = lock_own(user_id, payment_id)
         wanted = amount if amount is not None else payment.amount_authorized
         if payment.completed_at is not None and payment.amount_authorized is not None and payment.amount == wanted:

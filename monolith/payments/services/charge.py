@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from banyan.ownership import hold
 from django.db import IntegrityError, transaction
 
 from common.problems import Problem, field_error
@@ -128,6 +129,7 @@ def _begin(request: Charge, customer: Customer, method: PaymentMethod | None) ->
     """Commit the pending payment and its first attempt; None when the key is taken."""
     try:
         with transaction.atomic():
+            hold("payments", request.user_id)
             payment = Payment.objects.create(
                 user_id=request.user_id,
                 customer=customer,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from banyan.ownership import hold
+from django.db import transaction
+
 from payments import stripe_gateway
 from payments.models import Customer
 
@@ -12,6 +15,8 @@ def customer_of(user_id: int) -> Customer:
     if customer is not None:
         return customer
     stripe_id = stripe_gateway.create_customer(user_id)
-    # Two first requests at once: the row that came first counts.
-    customer, _ = Customer.objects.get_or_create(user_id=user_id, defaults={"stripe_customer_id": stripe_id})
+    with transaction.atomic():
+        hold("payments", user_id)
+        # Two first requests at once: the row that came first counts.
+        customer, _ = Customer.objects.get_or_create(user_id=user_id, defaults={"stripe_customer_id": stripe_id})
     return customer

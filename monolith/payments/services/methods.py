@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from banyan.ownership import hold
 from django.db import transaction
 
 from payments import stripe_gateway
@@ -33,6 +34,7 @@ def find_or_add_method(customer: Customer, stripe_id: str) -> PaymentMethod:
 
 def _keep(customer: Customer, card: Card) -> PaymentMethod:
     with transaction.atomic():
+        hold("payments", customer.user_id)
         # The customer's row serialises who gets to be the default.
         Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         has_default = customer.payment_methods.filter(is_default=True).exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from banyan.ownership import hold
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
@@ -81,6 +82,7 @@ def left_to_refund(payment: Payment) -> Decimal:
 def _begin(order: RefundOrder) -> Refunded:
     """Commit the pending refund. The payment's lock lets one of two that exceed it win."""
     with transaction.atomic():
+        hold("payments", order.user_id)
         payment = lock_own(order.user_id, order.payment_id)
         earlier = payment.refunds.select_related("currency").filter(idempotency_key=order.idempotency_key).first()
         if earlier is not None:

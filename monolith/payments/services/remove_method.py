@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from banyan.ownership import hold
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,6 +29,7 @@ def remove_method(user_id: int, method_id: int) -> None:
 
 def _detach(user_id: int, method_id: int) -> PaymentMethod:
     with transaction.atomic():
+        hold("payments", user_id)
         # The customer's row serialises who is the default, and what is subscribed to.
         customer = Customer.objects.select_for_update(no_key=True).filter(user_id=user_id).first()
         attached = PaymentMethod.objects.filter(customer=customer, detached_at=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from banyan.ownership import hold
 from django.db import transaction
 from django.utils import timezone
 
@@ -118,6 +119,7 @@ def _begin(
     """Commit the subscription, its invoice and the payment that is about to be asked for."""
     now = timezone.now()
     with transaction.atomic():
+        hold("payments", order.user_id)
         # The customer's row serialises what a user subscribes to.
         Customer.objects.select_for_update(no_key=True).get(pk=customer.pk)
         if Subscription.objects.filter(user_id=order.user_id, idempotency_key=order.idempotency_key).exists():

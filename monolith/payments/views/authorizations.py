@@ -9,13 +9,14 @@ from payments.models import PaymentStatus
 from payments.serializers import payment_json
 from payments.services.cancel import cancel as cancel_payment
 from payments.services.capture import capture as capture_payment
-from users.auth import AuthenticatedRequest, authenticated
+from users.auth import AuthenticatedRequest
 
 from .keys import amount
 from .payments import own_payment
+from .served_here import served_here
 
 
-@authenticated
+@served_here
 def capture(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """Take reserved money, all or part of it: 200, 202 while the outcome is unknown."""
     body = _body_or_none(request)
@@ -26,7 +27,7 @@ def capture(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     return JsonResponse(payment_json(captured), status=200 if captured.completed_at else 202)
 
 
-@authenticated
+@served_here
 def cancel(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """Give reserved money free: 200, 202 while the outcome is unknown."""
     _body_or_none(request)

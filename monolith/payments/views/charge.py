@@ -13,12 +13,13 @@ from payments.money import BadAmount, parse_amount
 from payments.serializers import payment_json
 from payments.services.charge import Charge
 from payments.services.charge import charge as make_charge
-from users.auth import AuthenticatedRequest, authenticated
+from users.auth import AuthenticatedRequest
 
 from .keys import idempotency_key, payment_method
+from .served_here import served_here
 
 
-@authenticated
+@served_here
 def charge(request: AuthenticatedRequest) -> JsonResponse:
     """Charge the caller: 201, 202 while the outcome is unknown, 402 when declined."""
     key = idempotency_key(request)

@@ -12,17 +12,19 @@ from payments.serializers import payment_method_json
 from payments.services.methods import add_method as add
 from payments.services.remove_method import remove_method
 from payments.stripe_gateway import MethodRefused, StripeUnavailable
-from users.auth import AuthenticatedRequest, authenticated
+from users.auth import AuthenticatedRequest
+
+from .served_here import served_here
 
 
-@authenticated
+@served_here
 def list_methods(request: AuthenticatedRequest) -> JsonResponse:
     """The caller's payment methods, newest first."""
     rows = PaymentMethod.objects.filter(customer__user_id=request.caller.user_id, detached_at=None)
     return page(request, rows, payment_method_json)
 
 
-@authenticated
+@served_here
 def add_method(request: AuthenticatedRequest) -> JsonResponse:
     """Attach a Stripe payment method to the caller; 402 when the bank refuses it."""
     body = read_json(request)
@@ -47,7 +49,7 @@ def add_method(request: AuthenticatedRequest) -> JsonResponse:
     return JsonResponse(payment_method_json(method), status=201)
 
 
-@authenticated
+@served_here
 def delete_method(request: AuthenticatedRequest, method_id: int) -> HttpResponse:
     """Detach one of the caller's payment methods."""
     remove_method(request.caller.user_id, method_id)

@@ -8,17 +8,19 @@ from common.pages import page
 from common.problems import missing
 from payments.models import Payment
 from payments.serializers import payment_json
-from users.auth import AuthenticatedRequest, authenticated
+from users.auth import AuthenticatedRequest
+
+from .served_here import served_here
 
 
-@authenticated
+@served_here
 def list_payments(request: AuthenticatedRequest) -> JsonResponse:
     """The caller's payments, newest first."""
     rows = Payment.objects.filter(user_id=request.caller.user_id).select_related("currency")
     return page(request, rows, payment_json)
 
 
-@authenticated
+@served_here
 def get_payment(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """One payment of the caller."""
     return JsonResponse(payment_json(own_payment(request, payment_id)))

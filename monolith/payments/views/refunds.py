@@ -9,15 +9,16 @@ from common.pages import page
 from payments.models import Refund, RefundReason, RefundStatus
 from payments.serializers import refund_json
 from payments.services.refund import RefundOrder, refund
-from users.auth import AuthenticatedRequest, authenticated
+from users.auth import AuthenticatedRequest
 
 from .keys import amount, idempotency_key
 from .payments import own_payment
+from .served_here import served_here
 
 _HTTP_STATUS = {RefundStatus.PENDING: 202, RefundStatus.SUCCEEDED: 201, RefundStatus.FAILED: 402}
 
 
-@authenticated
+@served_here
 def create_refund(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """Give money back: 201, 202 while the outcome is unknown, 402 when Stripe refuses."""
     key = idempotency_key(request)
@@ -32,7 +33,7 @@ def create_refund(request: AuthenticatedRequest, payment_id: int) -> JsonRespons
     return JsonResponse(refund_json(refunded.refund), status=status, headers=headers)
 
 
-@authenticated
+@served_here
 def list_refunds(request: AuthenticatedRequest, payment_id: int) -> JsonResponse:
     """The refunds of one of the caller's payments, newest first."""
     payment = own_payment(request, payment_id)

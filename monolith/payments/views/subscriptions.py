@@ -9,12 +9,13 @@ from payments.models import Subscription, SubscriptionStatus
 from payments.serializers import subscription_json
 from payments.services.cancel_subscription import cancel_subscription
 from payments.services.subscribe import Order, subscribe
-from users.auth import AuthenticatedRequest, authenticated
+from users.auth import AuthenticatedRequest
 
 from .keys import idempotency_key, payment_method
+from .served_here import served_here
 
 
-@authenticated
+@served_here
 def create_subscription(request: AuthenticatedRequest) -> JsonResponse:
     """Subscribe to a plan: 201, 202 while the first payment is unknown, 402 when it was declined."""
     key = idempotency_key(request)
@@ -32,7 +33,7 @@ def create_subscription(request: AuthenticatedRequest) -> JsonResponse:
     )
 
 
-@authenticated
+@served_here
 def delete_subscription(request: AuthenticatedRequest, subscription_id: int) -> JsonResponse:
     """End a subscription with its paid period, or at once when it is not paid."""
     return JsonResponse(subscription_json(cancel_subscription(request.caller.user_id, subscription_id)))

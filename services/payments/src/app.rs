@@ -20,7 +20,7 @@ use crate::jobs;
 use crate::monolith::Monolith;
 use crate::stripe::{self, StripeClient, WebhookVerifier, full_jitter};
 use crate::use_cases::erase_user::lately_erased;
-use crate::use_cases::{Clock, Env};
+use crate::use_cases::{Clock, Env, OWNERSHIP};
 
 /// The payments service.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +81,7 @@ fn env(ctx: Context<Config>) -> anyhow::Result<Env> {
     Ok(Env {
         stripe: StripeClient::new(ctx.config.stripe, full_jitter)?,
         monolith: Monolith::new(&ctx.config.fallback).context("[fallback]")?,
+        ownership: OWNERSHIP,
         first_id: ctx.config.fallback.phase.first_id(),
         currencies: Arc::new(Currencies::new(ctx.pool.clone())),
         pool: ctx.pool,

@@ -41,3 +41,12 @@ def in_cohort(rollout: str, user_id: int | None, basis_points: int) -> bool:
         return False
     # The share of 100 % leaves the highest hash out, and everybody means everybody.
     return basis_points == FULL or murmur2(f"{rollout}:{int(user_id)}".encode()) < basis_points * _MASK // FULL
+
+
+def position(rollout: str, user_id: int | None) -> int | None:
+    """Return the lowest share, in basis points, at which a user is in the new cohort; None for nobody's id."""
+    if user_id is None or user_id < 1:
+        return None
+    # The lowest whose limit, rounded down, is above the hash.
+    above = (murmur2(f"{rollout}:{int(user_id)}".encode()) + 1) * FULL
+    return min(-(-above // _MASK), FULL)

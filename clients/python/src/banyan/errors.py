@@ -21,3 +21,7 @@ class OutsideTransaction(TransactionManagementError):
 
 class OutboxMissing(DatabaseError):
     """The database has no outbox table."""
+
+
+class OwnershipMissing(DatabaseError):
+    """The database has no ownership rules."""

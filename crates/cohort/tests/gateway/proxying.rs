@@ -36,7 +36,7 @@ fn backend(name: &'static str) -> Router {
 }
 
 /// Serves on a runtime of its own, which ends with the process.
-fn serve(router: Router) -> SocketAddr {
+pub(crate) fn serve(router: Router) -> SocketAddr {
     let (addr, found) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().expect("runtime");
@@ -51,7 +51,7 @@ fn serve(router: Router) -> SocketAddr {
     found.recv().expect("address")
 }
 
-fn notifications(basis_points: u16, upstream: SocketAddr) -> Split {
+pub(crate) fn notifications(basis_points: u16, upstream: SocketAddr) -> Split {
     Split {
         name: "notifications".to_owned(),
         prefix: "/api/notifications/".to_owned(),
@@ -70,13 +70,13 @@ fn gateway(basis_points: u16) -> Gateway {
 }
 
 /// The JSON body of an answer.
-fn body(answer: &str) -> Value {
+pub(crate) fn body(answer: &str) -> Value {
     let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
     // axum's echo has a length; what comes chunked would not parse, and no answer here does.
     serde_json::from_str(body).unwrap_or_else(|_| panic!("no JSON: {answer}"))
 }
 
-fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
+pub(crate) fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     let lines = head.lines().filter_map(|line| line.split_once(": "));
     lines
@@ -85,7 +85,7 @@ fn header<'a>(answer: &'a str, name: &str) -> Vec<&'a str> {
         .collect()
 }
 
-fn authorization(user: i64) -> String {
+pub(crate) fn authorization(user: i64) -> String {
     format!(
         "Authorization: Bearer {}",
         token(&format!(r#"{{"sub":"{user}"}}"#))

@@ -39,6 +39,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // A layer may have asked before.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
         let Some(verifier) = parts.extensions.get::<Verifier>().cloned() else {
             tracing::error!("an operation asks for the caller and `auth.jwks_url` is not set");
             return Err(Problem::new(&crate::problem::INTERNAL));

@@ -45,6 +45,7 @@ pub(super) struct CaptureBody {
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "The amount is not valid, or more than is reserved", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -80,6 +81,7 @@ pub(super) async fn capture(
         (status = 409, description = "Nothing is reserved; with `Retry-After`, something undecided is in the way", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

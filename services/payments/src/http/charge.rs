@@ -91,6 +91,7 @@ fn payment_method_schema() -> Schema {
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A field is not valid, or the key was used for another request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Stripe, the database or the keys are away; nothing was charged", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -19,6 +19,7 @@ use crate::use_cases::{Env, balance};
     responses(
         (status = 200, description = "A balance per currency, by code", body = BalancesBody),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -21,6 +21,7 @@ use crate::use_cases::{Env, payments};
         (status = 200, description = "The payment", body = PaymentBody),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such payment", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -39,6 +39,7 @@ pub(super) struct NewMethodBody {
         (status = 200, description = "A page of the caller's payment methods", body = List<PaymentMethodBody>),
         (status = 400, description = "A bad `limit` or `cursor`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -69,6 +70,7 @@ pub(super) async fn list_methods(
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "It is nothing that can be attached", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Stripe, the database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -102,6 +104,7 @@ pub(super) async fn add_method(
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such payment method", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "A subscription uses it", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

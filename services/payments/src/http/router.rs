@@ -94,11 +94,14 @@ pub fn router(env: Env, tasks: TaskTracker) -> Router {
     let ends = middleware::from_fn_with_state(tasks, to_its_end);
     let to_the_end = to_the_end().split_for_parts().0.layer(ends);
     let others = others().split_for_parts().0;
+    let ours = (env.ownership, env.pool.clone());
+    let ours = middleware::from_fn_with_state(ours, banyan_ownership::only_ours);
     others
         .merge(keyed)
         .merge(by_payment)
         .merge(subscribing)
         .merge(to_the_end)
+        .layer(ours)
         .with_state(env)
 }
 

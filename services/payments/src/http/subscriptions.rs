@@ -98,6 +98,7 @@ impl From<&Subscription> for SubscriptionBody {
         (status = 413, description = "The body is too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "The body is not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A field is not valid, or the key was used for another request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Stripe, the database or the keys are away; nothing was charged", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -154,6 +155,7 @@ fn answer(subscription: &Subscription) -> Result<Answer, serde_json::Error> {
         (status = 200, description = "Ended, or going to end with its period", body = SubscriptionBody),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "The caller has no such subscription", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 421, description = "The monolith serves this user; the gateway hands the request over to it", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The database or the keys are away", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]

@@ -15,6 +15,7 @@ use crate::use_cases::Env;
 pub async fn cancel(env: &Env, user_id: i64, id: i64) -> Result<Option<Subscription>, sqlx::Error> {
     let now = env.now();
     let mut transaction = env.pool.begin().await?;
+    env.ownership.hold(&mut transaction, user_id).await?;
     let Some(mut subscription) = subscription::lock_own(&mut transaction, user_id, id).await? else {
         return Ok(None);
     };

@@ -117,6 +117,7 @@ pub(super) async fn note(
 ) -> Result<(Payment, Step), ChangeError> {
     retry_serialization(|| async {
         let mut transaction = env.pool.begin().await?;
+        env.ownership.hold(&mut transaction, user_id).await?;
         let payment = payment::lock_own(&mut transaction, user_id, payment_id).await?;
         let payment = payment.ok_or(ChangeError::NoPayment)?;
         let calls = attempt::of_payment(&mut transaction, payment.id).await?;

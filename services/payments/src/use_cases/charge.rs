@@ -147,6 +147,7 @@ impl Work<'_> {
             amount: self.order.amount,
             capture: self.order.capture,
             description: &self.order.description,
+            ownership: &self.env.ownership,
             now: self.env.now(),
         }
     }
@@ -229,6 +230,11 @@ impl Work<'_> {
         if payment.status != PaymentStatus::Pending {
             drop(connection);
             return Ok(replay(self.finish(claimed, payment).await?));
+        }
+        if payment.id < self.env.first_id {
+            // The monolith began it, and finishes it.
+            claimed.suspend(&mut connection).await?;
+            return Ok(replay((self.render)(payment)?));
         }
         let now = self.env.now();
         let runs_elsewhere =

@@ -28,6 +28,9 @@ pub async fn customer_of(env: &Env, user_id: i64) -> Result<Customer, CustomerEr
     // No connection waits for Stripe.
     drop(connection);
     let made = env.stripe.create_customer(user_id, env.deadline()).await?;
-    let mut connection = env.pool.acquire().await?;
-    Ok(storage::customer::keep(&mut connection, user_id, &made.id, env.now()).await?)
+    let mut transaction = env.pool.begin().await?;
+    env.ownership.hold(&mut transaction, user_id).await?;
+    let customer = storage::customer::keep(&mut transaction, user_id, &made.id, env.now()).await?;
+    transaction.commit().await?;
+    Ok(customer)
 }

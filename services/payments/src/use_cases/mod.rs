@@ -28,6 +28,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use banyan_events::EffectOwner;
+use banyan_ownership::{Ownership, Side};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -49,6 +50,8 @@ pub struct Env {
     pub stripe: StripeClient,
     /// The monolith, while payments move from it.
     pub monolith: Option<Monolith>,
+    /// Which users are this service's, while they move from the monolith.
+    pub ownership: Ownership,
     /// Jobs leave rows before this one to the monolith, which works off what it began.
     pub first_id: i64,
     /// The currencies, kept in memory.
@@ -79,6 +82,14 @@ impl Env {
         Instant::now() + self.charge.deadline()
     }
 }
+
+/// Users move by the rollout of this name, and what is the monolith's goes on at its location of the gateway.
+pub const OWNERSHIP: Ownership = Ownership {
+    domain: "payments",
+    rollout: "payments",
+    side: Side::New,
+    hand_over: "@legacy",
+};
 
 /// Who sends the mails of this service's events: the notifications service, whatever share of the monolith's events it has.
 /// The monolith's old path hangs on its own code and hears of no event.

@@ -117,6 +117,7 @@ pub async fn list(
 /// The database's.
 pub async fn remove(env: &Env, user_id: i64, method_id: i64) -> Result<Detached, sqlx::Error> {
     let mut transaction = env.pool.begin().await?;
+    env.ownership.hold(&mut transaction, user_id).await?;
     let detached = method::detach(&mut transaction, user_id, method_id, env.now()).await?;
     transaction.commit().await?;
     if let Detached::Done(stripe_id) = &detached
@@ -141,6 +142,7 @@ async fn attach(env: &Env, customer: &Customer, stripe_id: &str) -> Result<Payme
         )
         .await?;
     let mut transaction = env.pool.begin().await?;
+    env.ownership.hold(&mut transaction, customer.user_id).await?;
     let kept = method::keep(&mut transaction, customer.id, &card(&attached)?, env.now()).await?;
     fail_points!("method.attach.commit", transaction.commit().await)?;
     kept.ok_or(MethodError::NotUsable("is not a payment method"))

@@ -183,6 +183,10 @@ impl Work<'_> {
     /// Claims the key and notes the refund in one transaction, or neither: what is refused leaves the key free.
     async fn begin(&self) -> Result<Begin, RefundError> {
         let mut transaction = self.env.pool.begin().await?;
+        self.env
+            .ownership
+            .hold(&mut transaction, self.order.user_id)
+            .await?;
         let begin = self.begin_in(&mut transaction).await;
         match &begin {
             Ok(Begin::Ask(_) | Begin::Refused(Refusal::Replay(_))) => {

@@ -201,6 +201,7 @@ impl Work<'_> {
         let now = env.now();
         let mut transaction = env.pool.begin().await?;
         let connection = &mut *transaction;
+        env.ownership.hold(connection, user_id).await?;
         // Serialises what a user subscribes to.
         let customer = customer::lock_of_user(connection, user_id)
             .await?

@@ -9,5 +9,6 @@ mod any_request;
 mod charge;
 mod documents;
 mod input;
+mod moved_users;
 mod outcomes;
 mod reads;

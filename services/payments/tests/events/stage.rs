@@ -155,6 +155,7 @@ impl World {
         Env {
             stripe: StripeClient::new(config.stripe, |bound| bound).unwrap(),
             monolith: None,
+            ownership: payments::use_cases::OWNERSHIP,
             first_id: 0,
             currencies: Arc::new(Currencies::new(self.db.pool.clone())),
             pool: self.db.pool.clone(),

@@ -60,6 +60,7 @@ impl World {
         let env = Env {
             stripe: StripeClient::new(config.stripe.clone(), full_jitter).expect("a client"),
             monolith: None,
+            ownership: payments::use_cases::OWNERSHIP,
             first_id: 0,
             currencies: Arc::new(Currencies::new(pool.clone())),
             pool,

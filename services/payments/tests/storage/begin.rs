@@ -21,6 +21,7 @@ async fn a_charge_begins_with_its_attempt_and_what_stripe_is_to_be_told() {
     let kwd = CurrencyCode::new("KWD").unwrap();
     let begun = stage
         .begin(&NewCharge {
+            ownership: &payments::use_cases::OWNERSHIP,
             currency: kwd,
             amount: Minor(1250),
             capture: false,
@@ -143,6 +144,7 @@ async fn a_key_is_the_users_own() {
     stage.begin(&charge_of("k")).await;
     let other = stage
         .begin(&NewCharge {
+            ownership: &payments::use_cases::OWNERSHIP,
             user_id: 43,
             payment_method_id: Some(2),
             ..charge_of("k")
@@ -167,6 +169,7 @@ async fn nothing_begins_without_a_customer_or_on_a_card_that_is_not_the_users() 
         (USER, Some(999), Begin::NoMethod),
     ] {
         let charge = NewCharge {
+            ownership: &payments::use_cases::OWNERSHIP,
             user_id,
             payment_method_id: method,
             ..charge_of("k")
@@ -185,6 +188,7 @@ async fn a_card_that_stripe_refused_is_noted_without_a_card() {
     let stage = Stage::new().await;
     let begun = stage
         .begin(&NewCharge {
+            ownership: &payments::use_cases::OWNERSHIP,
             payment_method_id: None,
             ..charge_of("k")
         })

@@ -275,7 +275,7 @@ async fn every_check_of_the_schema_is_among_the_cases() {
     let checks: BTreeSet<String> = stage
         .texts(
             "SELECT conname::text FROM pg_constraint WHERE contype = 'c' AND connamespace = 'public'::regnamespace
-               AND conname !~ '^(outbox|ledger_transaction|ledger_entry|idempotency)'",
+               AND conname !~ '^(outbox|ledger_transaction|ledger_entry|idempotency|ownership)'",
         )
         .await
         .into_iter()

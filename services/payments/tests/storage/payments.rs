@@ -17,6 +17,7 @@ async fn pages_of_a_users_payments_follow_each_other_newest_first() {
         // Two at each moment: the id decides.
         let now = NOW + Duration::seconds(place / 2);
         let charge = NewCharge {
+            ownership: &payments::use_cases::OWNERSHIP,
             now,
             ..charge_of(&key)
         };

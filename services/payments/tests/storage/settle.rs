@@ -304,6 +304,7 @@ async fn bring_to(connection: &mut PgConnection, status: PaymentStatus, place: u
 async fn a_part_is_captured_and_the_rest_given_free() {
     let stage = Stage::new().await;
     let charge = NewCharge {
+        ownership: &payments::use_cases::OWNERSHIP,
         capture: false,
         ..charge_of("k")
     };
@@ -347,6 +348,7 @@ async fn a_part_is_captured_and_the_rest_given_free() {
 async fn what_stripe_says_it_took_counts_more_than_what_was_asked_for() {
     let stage = Stage::new().await;
     let charge = NewCharge {
+        ownership: &payments::use_cases::OWNERSHIP,
         capture: false,
         ..charge_of("k")
     };
@@ -377,6 +379,7 @@ async fn fees_are_what_the_domain_says_in_every_currency() {
         for amount in [1, 17, 1017, 1018, 99_999_999_999_999] {
             let key = format!("{code}{amount}");
             let charge = NewCharge {
+                ownership: &payments::use_cases::OWNERSHIP,
                 currency: CurrencyCode::new(&code).unwrap(),
                 amount: Minor(amount),
                 ..charge_of(&key)

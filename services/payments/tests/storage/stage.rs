@@ -153,6 +153,7 @@ pub(crate) fn usd() -> CurrencyCode {
 /// 10.00 USD on the user's card.
 pub(crate) fn charge_of(key: &str) -> NewCharge<'_> {
     NewCharge {
+        ownership: &payments::use_cases::OWNERSHIP,
         user_id: USER,
         idempotency_key: key,
         request_fingerprint: FINGERPRINT,

@@ -65,6 +65,7 @@ impl World {
         let env = Env {
             stripe: StripeClient::new(loaded.service.stripe.clone(), |bound| bound).unwrap(),
             monolith: None,
+            ownership: payments::use_cases::OWNERSHIP,
             first_id: 0,
             currencies: Arc::new(Currencies::new(db.pool.clone())),
             pool: db.pool.clone(),

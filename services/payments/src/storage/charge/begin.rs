@@ -2,6 +2,7 @@
 
 use banyan_fail_points::fail_points;
 use banyan_idempotency::{Claimed, Fingerprint, IdempotentRequest, PgQuery, Refusal};
+use banyan_ownership::Ownership;
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 
@@ -31,6 +32,8 @@ pub struct NewCharge<'a> {
     pub capture: bool,
     /// The client's text; empty for none.
     pub description: &'a str,
+    /// Who may charge the user.
+    pub ownership: &'a Ownership,
     /// The time, UTC.
     pub now: OffsetDateTime,
 }
@@ -80,11 +83,14 @@ macro_rules! earlier {
 macro_rules! begin_sql {
     (claim: $claim:literal, from: $from:literal, columns: $columns:literal, condition: $condition:literal) => {
         concat!(
-            "WITH ",
+            // Before any row is locked: a decision waits for whoever holds, and others wait behind it.
+            "WITH held AS MATERIALIZED (
+               SELECT ownership_hold($13, $14, $1, $15) AS held
+             ), ",
             $claim,
             "known AS (
                SELECT c.id AS customer_id, c.stripe_customer_id, m.id AS method_id, m.stripe_payment_method_id
-               FROM customer c
+               FROM held, customer c
                LEFT JOIN payment_method m ON m.id = $4 AND m.customer_id = c.id AND m.detached_at IS NULL
                WHERE c.user_id = $1
              ), erased AS (
@@ -114,7 +120,7 @@ macro_rules! begin_sql {
                k.method_id, k.stripe_payment_method_id, p.*",
             $columns,
             "
-             FROM (VALUES (true)) one",
+             FROM held",
             $from,
             "
              LEFT JOIN known k ON true
@@ -135,7 +141,7 @@ const BEGIN: &str = begin_sql!(claim: "", from: "", columns: "", condition: "");
 /// The statement of [`claim_and_begin`]. Public for the measurement, whose ceiling is this very statement.
 pub const CLAIM_AND_BEGIN: &str = begin_sql!(
     claim: "claim AS MATERIALIZED (
-       SELECT * FROM idempotency_claim($13, $14, $15, $16, $17, $18, $19)
+       SELECT c.* FROM held, idempotency_claim($16, $17, $18, $19, $20, $21, $22) c
      ), ",
     from: " CROSS JOIN claim",
     columns: ", claim.*",
@@ -189,6 +195,9 @@ fn bind<'q>(sql: &'static str, charge: &NewCharge<'q>) -> PgQuery<'q> {
         .bind(Reason::Charge.name())
         .bind(stripe_key::charge(charge.user_id, charge.idempotency_key))
         .bind(charge.now)
+        .bind(charge.ownership.domain)
+        .bind(charge.ownership.side.name())
+        .bind(charge.ownership.position(charge.user_id))
 }
 
 async fn begun(

@@ -1,9 +1,10 @@
 """Creates the outbox from the SQL that every service shares."""
 
 from importlib.resources import files
-from typing import Any
 
 from django.db import migrations
+
+from ._sql import RunPostgresSQL
 
 REVERSE = """
 DROP TABLE outbox;
@@ -11,20 +12,6 @@ DROP FUNCTION outbox_set_sequence();
 DROP FUNCTION outbox_wake_relay();
 DROP SEQUENCE outbox_sequence;
 """
-
-
-class RunPostgresSQL(migrations.RunSQL):
-    """SQL for PostgreSQL; another database of the project (SQLite, say) is passed over."""
-
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        """Run the SQL."""
-        if schema_editor.connection.vendor == "postgresql":
-            super().database_forwards(app_label, schema_editor, from_state, to_state)
-
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        """Run the reverse SQL."""
-        if schema_editor.connection.vendor == "postgresql":
-            super().database_backwards(app_label, schema_editor, from_state, to_state)
 
 
 class Migration(migrations.Migration):
