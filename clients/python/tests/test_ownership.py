@@ -167,6 +167,13 @@ def test_a_view_serves_its_users_and_has_others_handed_over():
     }
 
 
+def test_the_body_is_read_before_the_answer():
+    decide(1, HALF)
+    sent = RequestFactory().post("/", b"a" * 100_000, content_type="text/plain", headers={"X-User": str(MOVES)})
+    assert view(sent, "!").status_code == 421
+    assert sent.read() == b""
+
+
 def test_a_view_whose_user_moves_meanwhile_hands_over_as_well():
     decide(1, HALF)
     answer = ask(**{"X-User": str(STAYS), "X-Holds": str(MOVES)})

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It may be killed at any moment and started again: it goes on where it was. So it is also what the crate's own tests kill.
-//! `COPY_CHUNK_ROWS` and `COPY_ROWS_PER_SECOND` make the first copy slower than the default.
+//! `COPY_CHUNK_ROWS` and `COPY_ROWS_PER_SECOND` make the first copy slower than it could be.
 
 use std::env;
 use std::error::Error;
@@ -71,7 +71,7 @@ async fn run(link: &Link, ways: Ways) -> Result<ExitCode, Failure> {
             .map(|text| text.parse::<NonZeroU32>())
             .transpose()
     };
-    let limits = Limits::default();
+    let limits = Limits::unthrottled();
     let limits = Limits {
         chunk_rows: number("COPY_CHUNK_ROWS")?.unwrap_or(limits.chunk_rows),
         rows_per_second: number("COPY_ROWS_PER_SECOND")?,

@@ -111,7 +111,7 @@ impl Pair {
         let (link, shutdown) = (self.link.clone(), CancellationToken::new());
         let token = shutdown.clone();
         let task = tokio::spawn(async move {
-            changes::run(&link, Ways::Both, snapshot::Limits::default(), &token).await
+            changes::run(&link, Ways::Both, snapshot::Limits::unthrottled(), &token).await
         });
         Running { shutdown, task }
     }
@@ -155,7 +155,7 @@ impl Pair {
         }
         let reports = full(
             &self.link,
-            &validate::Options::default(),
+            &validate::Options::unthrottled(),
             &[],
             &mut |_| {},
             &CancellationToken::new(),

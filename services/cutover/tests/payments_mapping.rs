@@ -49,7 +49,7 @@ impl Sides {
         let (link, shutdown) = (self.link.clone(), CancellationToken::new());
         let token = shutdown.clone();
         let task = tokio::spawn(async move {
-            changes::run(&link, ways, snapshot::Limits::default(), &token)
+            changes::run(&link, ways, snapshot::Limits::unthrottled(), &token)
                 .await
                 .expect("the sync goes on");
         });
@@ -88,7 +88,7 @@ impl Sides {
     async fn differences(&self) -> Vec<Difference> {
         let reports = validate::full(
             &self.link,
-            &validate::Options::default(),
+            &validate::Options::unthrottled(),
             &[],
             &mut |_| {},
             &CancellationToken::new(),

@@ -115,6 +115,8 @@ def moving(domain: str, *, user: Callable[[Any], int]) -> Callable[[View], View]
                     await_ours(domain, user(request))
                 return view(request, *args, **kwargs)
             except NotOurs as error:
+                # Whoever still sends the body when the connection ends may lose the answer.
+                request.read()
                 return problem(error)
 
         return served

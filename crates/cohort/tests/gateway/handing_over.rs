@@ -1,7 +1,7 @@
 //! Requests that met a backend which does not act for their user.
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -12,9 +12,9 @@ use crate::proxying::{authorization, body, header, notifications, serve};
 
 const ADDRESS: &str = "/api/notifications/preferences?x=1";
 
-/// Does not act for anybody.
+/// Does not act for anybody. Like the services and the monolith it reads what it was sent, or nginx might meet its end before its answer.
 fn misdirected(hand_over: &'static str) -> Router {
-    Router::new().fallback(move || async move {
+    Router::new().fallback(move |_: Bytes| async move {
         (
             StatusCode::MISDIRECTED_REQUEST,
             [("x-accel-redirect", hand_over)],

@@ -1,4 +1,4 @@
-//! Limits of the sync: those that hold by default, others for a trial, and none.
+//! Limits of the sync: those that hold by default, or others for a trial.
 
 use std::num::NonZeroU32;
 
@@ -42,26 +42,5 @@ impl Limits {
             pause_percent: self.validation_pause.unwrap_or(default.pause_percent),
             ..default
         }
-    }
-}
-
-/// As fast as it goes, for a night or a database that nobody uses.
-pub(crate) fn unlimited_copy() -> snapshot::Limits {
-    let number = |number| NonZeroU32::new(number).expect("not zero");
-    snapshot::Limits {
-        chunk_rows: number(20_000),
-        workers: number(2),
-        pause_percent: 0,
-        rows_per_second: None,
-    }
-}
-
-/// The same.
-pub(crate) fn unlimited_validation() -> validate::Options {
-    validate::Options {
-        range_rows: NonZeroU32::new(10_000).expect("not zero"),
-        pause_percent: 0,
-        tables: vec!["payment".to_owned()],
-        ..validate::Options::default()
     }
 }

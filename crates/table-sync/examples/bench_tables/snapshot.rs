@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use banyan_local_stack::postgres::binaries;
+use banyan_table_sync::snapshot::Limits;
 use banyan_table_sync::{Direction, Table};
 use tokio::process::Command;
 
-use crate::limits::unlimited_copy;
 use crate::report::{Figure, Report, median, per_second};
 use crate::running::Running;
 use crate::stage::Stage;
@@ -34,7 +34,7 @@ pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -
 /// From nothing to a copy that has caught up.
 async fn ours_once(stage: &Stage) -> anyhow::Result<u64> {
     let began = Instant::now();
-    let running = Running::start(&stage.link, unlimited_copy());
+    let running = Running::start(&stage.link, Limits::unthrottled());
     stage.settled(&stage.link).await?;
     let taken = began.elapsed();
     running.stop().await?;

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use banyan_local_stack::postgres::{Postgres, PostgresSettings};
-use banyan_table_sync::{Database, Direction, Link, Mapping, changes};
+use banyan_table_sync::{Database, Direction, Link, Mapping, changes, snapshot};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::limits::unlimited_copy;
 use crate::machines::{self, MEMORY, Machine};
 use crate::running::Running;
 
@@ -164,7 +163,7 @@ impl Stage {
 
     /// Both sides equal, and a sync that keeps them so.
     pub(crate) async fn in_step(&self) -> anyhow::Result<Running> {
-        let running = Running::start(&self.link, unlimited_copy());
+        let running = Running::start(&self.link, snapshot::Limits::unthrottled());
         self.settled(&self.link).await?;
         self.rest().await?;
         Ok(running)

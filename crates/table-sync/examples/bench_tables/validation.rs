@@ -7,7 +7,6 @@ use banyan_table_sync::validate::{Options, full};
 use banyan_table_sync::{Direction, changes};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::unlimited_validation;
 use crate::report::{Figure, Report, median};
 use crate::stage::Stage;
 
@@ -17,6 +16,13 @@ const GOAL: Figure = Figure::whole(3);
 const DIFFERENCES_GOAL: Figure = Figure::whole(2);
 const DIFFERENCES: usize = 500;
 const MEMORY_GOAL_KIB: Figure = Figure::whole(100 * 1024);
+
+fn unthrottled() -> Options {
+    Options {
+        tables: vec!["payment".to_owned()],
+        ..Options::unthrottled()
+    }
+}
 
 pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -> anyhow::Result<()> {
     // No sync runs: what is planted stays, and nothing else takes the machine.
@@ -31,10 +37,10 @@ pub(crate) async fn measure(stage: &Stage, rounds: usize, report: &mut Report) -
     for round in 1..=rounds {
         eprintln!("validation, round {round} of {rounds} …");
         plain.push(hashes(stage).await?);
-        equal.push(validate(stage, &unlimited_validation(), 0).await?);
+        equal.push(validate(stage, &unthrottled(), 0).await?);
         gentle.push(validate(stage, &without_pauses, 0).await?);
         stage.service.execute(PLANT).await?;
-        differing.push(validate(stage, &unlimited_validation(), DIFFERENCES).await?);
+        differing.push(validate(stage, &unthrottled(), DIFFERENCES).await?);
         stage.service.execute(MEND).await?;
         stage.rest().await?;
     }
@@ -77,7 +83,7 @@ pub(crate) async fn memory(stage: &Stage, rows: u64, report: &mut Report) -> any
     stage.in_step().await?.stop().await?;
     changes::remove(&stage.link, Direction::Forward).await?;
     eprintln!("validating {rows} payments …");
-    let taken = validate(stage, &unlimited_validation(), 0).await?;
+    let taken = validate(stage, &unthrottled(), 0).await?;
     let peak = peak_kib()?;
     report.row("memory: many rows", "rows", &[rows]);
     report.row("memory: many rows", "ms", &[taken]);

@@ -35,8 +35,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Gentle: one short chunk at a time, and then both servers rest for forty times as long as it took. So fewer requests than one in
     /// a hundred meet a chunk, and those wait for a few milliseconds at most (`docs/benchmarks.md`). A pause that follows what a chunk
-    /// took, unlike a rate, grows where the server is busy with others. For a night there are chunks of 20,000 by two workers without
-    /// pauses.
+    /// took, unlike a rate, grows where the server is busy with others. For a night there is [`Limits::unthrottled`].
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).expect("not zero");
         Self {
@@ -49,6 +48,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// As fast as it goes, for a night or a database that nobody uses.
+    pub fn unthrottled() -> Self {
+        let number = |number| NonZeroU32::new(number).expect("not zero");
+        Self {
+            chunk_rows: number(20_000),
+            workers: number(2),
+            pause_percent: 0,
+            rows_per_second: None,
+        }
+    }
+
     fn pause_after(self, took: Duration) -> Duration {
         took * self.pause_percent / 100
     }

@@ -52,7 +52,7 @@ async fn validated(shop: &Shop) -> TableReport {
         range_rows: NonZeroU32::new(20).expect("not zero"),
         part_rows: NonZeroU32::new(5).expect("not zero"),
         tables: vec!["payment".to_owned()],
-        ..Options::default()
+        ..Options::unthrottled()
     };
     let shutdown = CancellationToken::new();
     let picked = sample(&shop.link, &options, 1_000).await.expect("a sample");

@@ -178,11 +178,7 @@ impl Shop {
     }
 
     pub(crate) fn start(&self, ways: Ways) -> Running {
-        let limits = snapshot::Limits {
-            pause_percent: 0,
-            ..snapshot::Limits::default()
-        };
-        self.start_with(ways, limits)
+        self.start_with(ways, snapshot::Limits::unthrottled())
     }
 
     pub(crate) fn start_with(&self, ways: Ways, limits: snapshot::Limits) -> Running {

@@ -14,8 +14,7 @@ fn options() -> Options {
     Options {
         range_rows: number(100),
         part_rows: number(10),
-        pause_percent: 0,
-        ..Options::default()
+        ..Options::unthrottled()
     }
 }
 

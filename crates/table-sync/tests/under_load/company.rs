@@ -281,10 +281,8 @@ impl Company {
     /// What the validator finds.
     pub(crate) async fn differences(&self) -> Vec<Difference> {
         let options = validate::Options {
-            range_rows: std::num::NonZeroU32::new(10_000).expect("not zero"),
-            pause_percent: 0,
             patience: dose::patience(),
-            ..validate::Options::default()
+            ..validate::Options::unthrottled()
         };
         let (mut ignored, never) = (|_| {}, CancellationToken::new());
         let reports = validate::full(&self.link, &options, &[], &mut ignored, &never)

@@ -143,7 +143,8 @@ async fn every_difference_planted_under_load_is_named_and_mended() {
         .try_init();
     let (link, shutdown) = (company.link.clone(), CancellationToken::new());
     let token = shutdown.clone();
-    let sync = tokio::spawn(async move { changes::run(&link, Ways::Both, Limits::default(), &token).await });
+    let sync =
+        tokio::spawn(async move { changes::run(&link, Ways::Both, Limits::unthrottled(), &token).await });
     company.settled().await;
     let before = resting(&company).await;
     assert_eq!(before[0], before[1]);
