@@ -222,9 +222,9 @@ CELERY_BEAT_SCHEDULE = {
 
 BANYAN = {
     "SOURCE": "/monolith",
-    # Without a file every rollout answers "legacy".
     # Where the gateway goes on with a request of a user whom the service serves.
     "DOMAINS": {"payments": {"ROLLOUT": "payments", "HAND_OVER": "@new_payments"}},
+    # Without a file every rollout answers "legacy".
     "ROLLOUTS_FILE": env.text("BANYAN_ROLLOUTS_FILE", "") or None,
 }
 

@@ -31,7 +31,7 @@ pub use layer::only_ours;
 /// The tables and functions, for a migration.
 pub const OWNERSHIP_SQL: &str = include_str!("../sql/ownership.v1.sql");
 
-/// How long a request waits for its user to settle.
+/// For [`Ownership::patience`]: longer than any lag that a shift is decided with.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -67,6 +67,8 @@ pub struct Ownership {
     pub side: Side,
     /// The location at which the gateway goes on with what is theirs.
     pub hand_over: &'static str,
+    /// How long a request waits for its user to settle.
+    pub patience: Duration,
 }
 
 /// Whether this side acts for a user.
@@ -81,13 +83,13 @@ pub enum Seen {
 }
 
 impl Ownership {
-    /// Whether this side acts for the user; where it is about to, once it does, or after [`PATIENCE`]. Nothing keeps it from changing after
+    /// Whether this side acts for the user; where it is about to, once it does, or after its patience. Nothing keeps it from changing after
     /// that: enough for a read, and before work that ends in [`Ownership::hold`].
     ///
     /// # Errors
     /// The database's.
     pub async fn look(&self, pool: &PgPool, user_id: i64) -> Result<Seen, sqlx::Error> {
-        let (until, mut pause) = (Instant::now() + PATIENCE, FIRST_PAUSE);
+        let (until, mut pause) = (Instant::now() + self.patience, FIRST_PAUSE);
         loop {
             let answer: String = sqlx::query_scalar("SELECT ownership_look($1, $2, $3, $4)")
                 .bind(self.domain)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use banyan_ownership::{Decision, OWNERSHIP_SQL, Ownership, Seen, Side, decide, settle};
+use banyan_ownership::{Decision, OWNERSHIP_SQL, Ownership, PATIENCE, Seen, Side, decide, settle};
 use banyan_test_support::TestDb;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
@@ -77,6 +77,7 @@ fn ownership(side: Side) -> Ownership {
         rollout: ROLLOUT,
         side,
         hand_over: "@other",
+        patience: PATIENCE,
     }
 }
 
@@ -272,10 +273,33 @@ async fn a_request_waits_until_its_user_has_settled() {
     for side in [Side::New, Side::Legacy] {
         sides.decide(side, &share(1, 1_000)).await;
     }
-    let pool = sides.new.pool.clone();
+    let impatient = Ownership {
+        patience: Duration::ZERO,
+        ..ownership(Side::New)
+    };
+    let gone = PgPool::connect(&sides.new.url).await.expect("a pool");
+    let seen = impatient.look(&gone, mover).await;
+    assert_eq!(seen.expect("asked"), Seen::Settling);
+    gone.close().await;
+
+    let pool = PgPool::connect(&sides.new.url).await.expect("a pool");
     let waiting = tokio::spawn(async move { ownership(Side::New).look(&pool, mover).await });
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    assert!(!waiting.is_finished());
+    banyan_test_support::wait_until(
+        "the request to look",
+        Duration::from_secs(10),
+        async || {
+            sqlx::query_scalar::<_, i64>(
+                "SELECT count(DISTINCT pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE 'SELECT ownership_look%' AND state = 'idle'",
+            )
+            .fetch_one(&sides.new.pool)
+            .await
+            .expect("sessions")
+        },
+        |looks| *looks > 0,
+    )
+    .await;
+    assert!(!waiting.is_finished(), "it did not wait");
     sides.settle(Side::New, 1).await;
     assert_eq!(waiting.await.expect("no panic").expect("asked"), Seen::Ours);
 }

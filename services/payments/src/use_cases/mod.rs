@@ -28,7 +28,7 @@ pub mod webhooks;
 use std::sync::Arc;
 
 use banyan_events::EffectOwner;
-use banyan_ownership::{Ownership, Side};
+use banyan_ownership::{Ownership, PATIENCE, Side};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -89,6 +89,7 @@ pub const OWNERSHIP: Ownership = Ownership {
     rollout: "payments",
     side: Side::New,
     hand_over: "@legacy",
+    patience: PATIENCE,
 };
 
 /// Who sends the mails of this service's events: the notifications service, whatever share of the monolith's events it has.

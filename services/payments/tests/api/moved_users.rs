@@ -1,9 +1,13 @@
 //! Users whom the monolith serves: nothing begins here, and the gateway is told where to go on.
 
+use std::time::Duration;
+
 use banyan_ownership::{Decision, decide, settle};
+use banyan_test_support::wait_until;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use time::OffsetDateTime;
 
 use crate::support::{Answer, World, answer, new_key, order};
 
@@ -167,12 +171,61 @@ async fn who_comes_over_is_served_once_all_has_come_over() {
     decided(&world, 1, 0).await;
     decided(&world, 2, 10_000).await;
     let path = format!("/api/payments/{}", rows.paid);
+    let began: OffsetDateTime = sqlx::query_scalar("SELECT clock_timestamp()")
+        .fetch_one(&world.db.pool)
+        .await
+        .unwrap();
     let read = tokio::spawn(answer(world.request(Method::GET, &path, USER)));
-    let looks = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%ownership_look%'
-                   AND pid <> pg_backend_pid()";
-    while world.count(looks).await == 0 {}
+    let looked = async || -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+               AND query LIKE '%ownership_look%' AND query_start > $1 AND state = 'idle'",
+        )
+        .bind(began)
+        .fetch_one(&world.db.pool)
+        .await
+        .unwrap()
+    };
+    wait_until("the request to look", Duration::from_secs(10), looked, |looks| {
+        *looks > 0
+    })
+    .await;
     assert!(!read.is_finished(), "it did not wait");
     let mut connection = world.db.pool.acquire().await.unwrap();
     assert!(settle(&mut connection, "payments", 2).await.unwrap());
     assert_eq!(read.await.unwrap().status, 200);
+}
+
+/// A retry of what the monolith has under way, for a user who has moved meanwhile.
+#[tokio::test]
+async fn a_payment_that_the_monolith_began_is_left_to_it() {
+    let world = World::start_with(&[
+        ("fallback.phase", "ramp"),
+        ("fallback.legacy_url", "http://127.0.0.1:9"),
+    ])
+    .await;
+    let body = order(world.card(USER).await);
+    assert_eq!(world.charge_as(USER, "ours", &body).await.status, 201);
+    sqlx::raw_sql(
+        r#"INSERT INTO payment SELECT (jsonb_populate_record(p, '{"id": 7, "idempotency_key": "theirs", "status": "pending",
+             "completed_at": null, "payout_due": false, "stripe_payment_intent_id": null}')).* FROM payment p"#,
+    )
+    .execute(&world.db.pool)
+    .await
+    .unwrap();
+    for _ in 0..2 {
+        let answer = world.charge_as(USER, "theirs", &body).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["id"]),
+            (202, &json!(7)),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(world.stripe.all("payment_intents").await.len(), 1);
+    assert_eq!(
+        world
+            .count("SELECT count(*) FROM payment WHERE status = 'pending'")
+            .await,
+        1
+    );
 }
